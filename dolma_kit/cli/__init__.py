@@ -1,0 +1,107 @@
+"""The command line: one thin module a command, which parses, calls one function and prints.
+
+Exit codes: 0 done, 1 bad data or a failed verification, 2 usage, config or a refusal, 130 Ctrl-C.
+An error is one line on stderr; `--traceback` shows where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from typer._click.exceptions import ClickException
+
+import dolma_kit
+from dolma_kit.errors import ConfigError, DolmaKitError
+
+app = typer.Typer(
+    name="dolma-kit",
+    help="Build and audit open pretraining corpora.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(dolma_kit.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Build and audit open pretraining corpora."""
+
+
+def _add_commands() -> None:
+    from dolma_kit.cli import attributes, demo, inspect, list, stages, status, trace
+
+    stages.add_to(app)
+    demo.add_to(app)
+    trace.add_to(app)
+    list.add_to(app)
+    inspect.add_to(app)
+    status.add_to(app)
+    attributes.add_to(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    show_traceback = "--traceback" in arguments
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    try:
+        if not app.registered_commands:
+            _add_commands()
+        code = app(arguments, prog_name="dolma-kit", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted; what is finished is kept, run again to go on", 130)
+    except (ClickException, DolmaKitError, OSError, MemoryError, RuntimeError, ValueError) as error:
+        if show_traceback:
+            traceback.print_exc()
+        return _fail(_one_line(error), _exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, ClickException | DolmaKitError):
+        return error.exit_code
+    return 1
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ClickException):
+        return " ".join(error.format_message().split())
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, DolmaKitError) else f"{type(error).__name__}: {text}"
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"dolma-kit: {message}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+__all__ = ["ConfigError", "app", "main", "run"]

@@ -1,0 +1,114 @@
+"""Flags made of config structs: a stage's keys, types and help text are written once, there."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+import typer
+
+from dolma_kit import config
+from dolma_kit.registry import split_specs
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "-c", "--config", metavar="FILE|NAME", help="Read the keys from a config; flags win."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the resolved config and the plan, do nothing.")
+]
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="Show where an error came from.", show_default=False)
+]
+
+
+def command_for(
+    kind: type[msgspec.Struct], call: Callable[[Any, bool], None]
+) -> Callable[..., None]:
+    """A Typer command whose flags are the keys of `kind`; `call` gets the struct and `dry_run`."""
+    fields = {f.name: f for f in msgspec.structs.fields(kind)}
+    flags = {name: _parameter(f) for name, f in fields.items() if _extra(f).get("flag", True)}
+
+    def command(**given: Any) -> None:
+        path, dry_run = given.pop("config"), given.pop("dry_run")
+        given.pop("traceback")
+        values = config.read(path) if path else {}
+        for name, value in given.items():
+            if value not in (None, []):
+                values[name] = _split(fields[name], value)
+        call(config.build(kind, values, where=path or ""), dry_run)
+
+    extra = {
+        "config": inspect.Parameter(
+            "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile
+        ),
+        "dry_run": inspect.Parameter(
+            "dry_run", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DryRun
+        ),
+        "traceback": inspect.Parameter(
+            "traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback
+        ),
+    }
+    parameters = sorted({**flags, **extra}.values(), key=lambda p: p.kind)
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = inspect.getdoc(kind)
+    return command
+
+
+def _extra(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    meta = _meta(field.type)
+    return (meta.extra or {}) if meta else {}
+
+
+def _meta(annotation: Any) -> msgspec.Meta | None:
+    if typing.get_origin(annotation) is Annotated:
+        return next((m for m in annotation.__metadata__ if isinstance(m, msgspec.Meta)), None)
+    return None
+
+
+def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
+    meta = _meta(field.type)
+    default = None if field.default is msgspec.NODEFAULT else field.default
+    help_text = (meta.description if meta else None) or ""
+    if default not in (None, "", False) and "default" not in help_text:
+        help_text += f" [default: {'yes' if default is True else default}]"
+    plain = _plain(field.type)
+    annotation: Any
+    if _extra(field).get("argument"):
+        argument = typer.Argument(metavar="DOCS...", help=help_text, show_default=False)
+        annotation = Annotated[list[str] | None, argument]
+    else:
+        flag = "--" + field.name.replace("_", "-")
+        # A switch that is on by default is turned off by --no-..., and the other way round.
+        names = [f"{flag}/--no-{flag[2:]}"] if plain is bool else [flag]
+        annotation = Annotated[
+            plain | None, typer.Option(*names, help=help_text, show_default=False)
+        ]
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _plain(annotation: Any) -> Any:
+    """What Typer should parse: int, float, str, bool, a Literal, or a list of strings."""
+    if typing.get_origin(annotation) is Annotated:
+        return _plain(annotation.__origin__)
+    if typing.get_origin(annotation) is list:
+        return list[str]
+    if typing.get_origin(annotation) is Literal:
+        return annotation
+    arguments = [a for a in typing.get_args(annotation) if a is not type(None)]
+    return _plain(arguments[0]) if arguments else annotation
+
+
+def _split(field: msgspec.structs.FieldInfo, value: Any) -> Any:
+    """`--taggers a,b` and `--taggers a --taggers b` are the same; paths are not split."""
+    if isinstance(value, list) and not _extra(field).get("argument"):
+        return [item for text in value for item in split_specs(text)]
+    return value

@@ -1,0 +1,63 @@
+"""`dolma-kit tag`, `dedupe`, `mix`, `tokenize`, `run`: the stages, each one library call."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import msgspec
+import typer
+
+from dolma_kit import config
+from dolma_kit.cli.options import command_for
+from dolma_kit.execute import Plan
+
+MODULES = {
+    "tag": "dolma_kit.tagging",
+    "dedupe": "dolma_kit.deduplication.stage",
+    "mix": "dolma_kit.mixing",
+    "tokenize": "dolma_kit.tokens.stage",
+    "run": "dolma_kit.recipe",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    kinds: dict[str, type[config.Options]] = {**config.STAGES, "run": config.Recipe}
+    for name, kind in kinds.items():
+        app.command(name)(command_for(kind, _caller(name)))
+
+
+def _caller(name: str) -> Any:
+    def call(settings: Any, dry_run: bool) -> None:
+        module = importlib.import_module(MODULES[name])
+        if dry_run and name == "run":
+            typer.echo(_pretty(settings))
+            for stage, plan in module.plans(settings):
+                typer.echo(_described(plan) if plan else f"{stage}: its inputs are yet to be made")
+        elif dry_run:
+            typer.echo(describe(settings, module.plan(settings)))
+        else:
+            typer.echo(msgspec.json.encode(getattr(module, name)(settings)).decode())
+
+    return call
+
+
+def describe(settings: msgspec.Struct, plan: Plan) -> str:
+    """What `--dry-run` prints: the resolved config as JSON, then the plan."""
+    return f"{_pretty(settings)}\n{_described(plan)}"
+
+
+def _pretty(settings: msgspec.Struct) -> str:
+    return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
+
+
+def _described(plan: Plan) -> str:
+    """The plan for eyes: phases, their units, what each reads."""
+    lines = [f"{plan.stage}: into {', '.join(plan.folders)}"]
+    for phase in plan.phases:
+        n_bytes = sum(unit.n_bytes for unit in phase.units)
+        lines.append(f"  {phase.name}: {len(phase.units)} units, {n_bytes / 1e6:,.1f} MB stored")
+        lines += [f"    {unit.name}" for unit in phase.units[:20]]
+        if len(phase.units) > 20:
+            lines.append(f"    ... and {len(phase.units) - 20} more")
+    return "\n".join(lines)

@@ -1,0 +1,314 @@
+"""Configs: one run is one frozen struct, read from YAML or JSON; an unknown key is an error.
+
+Each stage's struct is the single source of its keys: the command's flags, the recipe's keys and
+the keyword arguments of the Python function are its fields, with the help text beside them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from dolma_kit.errors import ConfigError
+
+T = TypeVar("T")
+
+Count = Annotated[int, Meta(ge=1)]
+TokenId = Annotated[int, Meta(ge=0)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every stage takes and what, but for `limit`, decides no byte of its output."""
+
+    workers: Annotated[
+        Count | None,
+        Meta(description="Worker processes, and the bound on threads (default: usable CPUs)."),
+    ] = None
+    engine: Annotated[Literal["local"], Meta(description="What runs the work units.")] = "local"
+    overwrite: Annotated[bool, Meta(description="Replace outputs that another config made.")] = (
+        False
+    )
+    limit: Annotated[
+        Count | None,
+        Meta(description="Only the first N documents; the output is marked partial."),
+    ] = None
+    quiet: Annotated[bool, Meta(description="No progress on stderr.")] = False
+    tmp_dir: Annotated[
+        str | None,
+        Meta(description="Folder for intermediate files (default: beside the outputs)."),
+    ] = None
+
+    def deciding(self) -> dict[str, Any]:
+        """The keys that decide output bytes, as plain data: what the config hash covers."""
+        free = {"workers", "engine", "overwrite", "quiet", "tmp_dir", "documents"}
+        return {k: v for k, v in msgspec.to_builtins(self).items() if k not in free}
+
+
+class DocumentOptions(Options, frozen=True, kw_only=True):
+    """What the stages take that read documents by themselves."""
+
+    documents: Annotated[
+        list[str],
+        Meta(description="Files, folders (their documents/**) or globs.", extra={"argument": True}),
+    ] = []
+    text_key: Annotated[str, Meta(description="Field that holds the text.")] = "text"
+    id_key: Annotated[str, Meta(description="Field that holds the id.")] = "id"
+
+
+class Tag(DocumentOptions, frozen=True, kw_only=True):
+    """Measure documents and write the measurements as attributes beside them."""
+
+    taggers: Annotated[
+        list[str | dict[str, Any]],
+        Meta(description="Tagger ids, with their settings in parentheses: a,b(k=1)."),
+    ] = []
+    experiment: Annotated[
+        str, Meta(description="Folder under attributes/ and first part of each column's name.")
+    ] = ""
+    format: Annotated[
+        Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
+    ] = "parquet"
+    attributes: Annotated[
+        str | None, Meta(description="attributes/ folder for files outside a documents/ folder.")
+    ] = None
+
+
+class Dedupe(DocumentOptions, frozen=True, kw_only=True):
+    """Find documents or paragraphs that occur before; the first in canonical order is kept."""
+
+    by: Annotated[Literal["document", "paragraph"], Meta(description="What is compared.")] = (
+        "document"
+    )
+    method: Annotated[Literal["bloom"], Meta(description="How it is remembered.")] = "bloom"
+    name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
+    experiment: Annotated[
+        str | None, Meta(description="Folder under attributes/ (default: the name).")
+    ] = None
+    key: Annotated[
+        str,
+        Meta(description="What of a document is compared: text, id, or a path like metadata.url."),
+    ] = "text"
+    separator: Annotated[str, Meta(description="What ends a paragraph.", min_length=1)] = "\n"
+    min_length: Annotated[
+        int, Meta(description="Keys of fewer code points are no duplicates.", ge=0)
+    ] = 0
+    min_words: Annotated[
+        int, Meta(description="Keys of fewer white-space words are no duplicates.", ge=0)
+    ] = 0
+    skip_empty: Annotated[
+        bool, Meta(description="Keys of nothing but white space are no duplicates.")
+    ] = True
+    expected_items: Annotated[
+        Count | None, Meta(description="Keys to size the filter for (default: counted first).")
+    ] = None
+    fp_rate: Annotated[
+        float, Meta(description="False-positive rate of the full filter.", gt=0, lt=1)
+    ] = 1e-6
+    format: Annotated[
+        Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
+    ] = "parquet"
+    attributes: Annotated[
+        str | None, Meta(description="attributes/ folder for files outside a documents/ folder.")
+    ] = None
+
+
+class Convert(DocumentOptions, frozen=True, kw_only=True):
+    """Write an experiment's attributes again in the other format, beside it."""
+
+    experiment: Annotated[str, Meta(description="Attributes to read: a folder under attributes/.")]
+    format: Annotated[
+        Literal["parquet", "jsonl"], Meta(description="Format to write: parquet, or Dolma's jsonl.")
+    ]
+    to: Annotated[
+        str | None,
+        Meta(description="Folder to write to (default: the experiment's name and the format's)."),
+    ] = None
+    attributes: Annotated[
+        str | None, Meta(description="attributes/ folder for files outside a documents/ folder.")
+    ] = None
+
+
+class SpanReplacement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Text to put in place of the spans of one column; `{}` stands for what was there."""
+
+    span: str
+    replacement: str = ""
+    min_score: float | None = None
+    max_score: float | None = None
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a stream goes and how its shards are cut."""
+
+    path: str
+    max_size_in_bytes: Count = 2**31
+    discard_fields: list[str] = []
+    min_text_length: Annotated[int, Meta(ge=0)] = 0
+
+
+class Compression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`gz` or `zst`; `input` is Dolma's and says nothing here: suffixes do."""
+
+    input: str | None = None
+    output: Literal["gz", "zst"] = "gz"
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One source of a mix: which documents, which of them are kept, and what is cut out."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    documents: list[str]
+    output: Output
+    attributes: list[str] = []
+    keep: str | None = None
+    span_replacement: list[SpanReplacement] = []
+    policies: list[str | dict[str, Any]] = []
+    rate: Annotated[float, Meta(ge=0)] = 1.0
+    compression: Compression = Compression()
+
+
+class Mix(Options, frozen=True, kw_only=True):
+    """Choose documents of several sources, cut out spans, and write what is left as shards."""
+
+    streams: Annotated[list[Stream], Meta(description="The sources.", extra={"flag": False})] = []
+    seed: Annotated[int, Meta(description="Key of the choice that `rate` makes.")] = 6198
+
+    # Dolma's own mix configs carry these; they decide no byte here.
+    processes: Annotated[int | None, Meta(extra={"flag": False})] = None
+    work_dir: Annotated[dict[str, Any] | None, Meta(extra={"flag": False})] = None
+    dryrun: Annotated[bool | None, Meta(extra={"flag": False})] = None
+
+    def deciding(self) -> dict[str, Any]:
+        kept = {
+            k: v
+            for k, v in super().deciding().items()
+            if k not in {"processes", "work_dir", "dryrun"}
+        }
+        return kept
+
+
+class Tokenize(DocumentOptions, frozen=True, kw_only=True):
+    """Encode documents, end each with EOS, and write the ids as memory-mappable files."""
+
+    tokenizer: Annotated[
+        str, Meta(description="A tokenizer.json, a folder that holds one, or a hub id.")
+    ] = ""
+    eos_token_id: Annotated[TokenId | None, Meta(description="Id put after each document.")] = None
+    pad_token_id: Annotated[
+        TokenId | None, Meta(description="Recorded for readers; nothing is padded.")
+    ] = None
+    out: Annotated[str, Meta(description="Folder to write to.")] = ""
+    sequence_length: Annotated[
+        Count, Meta(description="Tokens of a training instance, as recorded for readers.")
+    ] = 2048
+    encoder: Annotated[
+        Literal["auto", "fastokens", "tokenizers"],
+        Meta(description="auto: fastokens where it gives the ids of tokenizers."),
+    ] = "auto"
+    max_tokens_per_part: Annotated[
+        Count, Meta(description="A part-NNNNN.npy closes before it would hold more.")
+    ] = 2**32
+
+
+class Recipe(Options, frozen=True, kw_only=True):
+    """Stages, one after the other; each is {tag|dedupe|mix|tokenize: {its keys}}."""
+
+    stages: Annotated[
+        list[dict[str, dict[str, Any]]], Meta(description="The stages.", extra={"flag": False})
+    ] = []
+
+
+STAGES: dict[str, type[Options]] = {"tag": Tag, "dedupe": Dedupe, "mix": Mix, "tokenize": Tokenize}
+
+
+def build(kind: type[T], values: Mapping[str, Any], *, where: str = "") -> T:
+    """The struct that plain values describe; ConfigError names the key at fault and the nearest."""
+    try:
+        return msgspec.convert(dict(values), kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where + ': ' if where else ''}{_explain(str(error), kind)}") from None
+
+
+def _explain(message: str, kind: type) -> str:
+    unknown = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?$", message)
+    if unknown is None:
+        return message.replace(" - at `$.", " - at `")
+    key, place = unknown.group(1), (unknown.group(2) or "").lstrip(".")
+    known = sorted(_keys_at(kind, place))
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return f"unknown key {key!r}{f' in {place}' if place else ''}; {hint}"
+
+
+def _keys_at(kind: Any, place: str) -> set[str]:
+    """The keys of the struct that a path like `streams[...].output` leads to."""
+    for name in re.findall(r"[A-Za-z_]\w*", place):
+        kind = _struct_in({f.name: f.type for f in msgspec.structs.fields(kind)}[name])
+        if kind is None:
+            return set()
+    return {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+def _struct_in(annotation: Any) -> Any:
+    """The struct within `list[Struct]`, `Struct | None` and the like, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if (found := _struct_in(inner)) is not None:
+            return found
+    return None
+
+
+def read(path_or_name: str) -> dict[str, Any]:
+    """A config file (YAML or JSON), or by name one of `configs/` that the package brings."""
+    import yaml
+
+    try:
+        path = path_or_name
+        if not os.path.exists(path):
+            path = os.path.join(_shipped_folder(), f"{path_or_name}.yaml")
+            if not os.path.exists(path):
+                raise ConfigError(
+                    f"no config {path_or_name!r}: neither a file nor one of those that "
+                    "`dolma-kit list configs` shows"
+                )
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read config {path_or_name}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path_or_name} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path_or_name} holds no keys: a config is a mapping")
+    return values
+
+
+def _shipped_folder() -> str:
+    """`configs/`: inside the package in a wheel, beside it in a checkout."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    inside = os.path.join(package, "_configs")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "configs")
+
+
+def shipped() -> dict[str, str]:
+    """The configs that come with the package: name -> what the first comment line says."""
+    folder = _shipped_folder()
+    about = {}
+    for name in sorted(os.listdir(folder) if os.path.isdir(folder) else []):
+        if name.endswith(".yaml"):
+            with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                about[name.removesuffix(".yaml")] = stream.readline().lstrip("# ").strip()
+    return about
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of plain values as canonical JSON: sorted keys, no white space."""
+    return hashlib.sha256(msgspec.json.encode(values, order="deterministic")).hexdigest()

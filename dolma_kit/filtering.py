@@ -1,0 +1,112 @@
+"""Filters in SQL: an expression over attribute and document columns, true for what is kept.
+
+DuckDB evaluates it on Arrow batches, without access to files, network or settings. The columns
+are the attributes of the stream (scores as DOUBLE, spans as lists of structs) and `id`, `text`,
+`source`, `metadata` (JSON as text) of the document. As in SQL's WHERE, null is not true.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dolma_kit import attributes
+from dolma_kit.attributes import Kind
+from dolma_kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+DOCUMENT_COLUMNS = ("id", "text", "source", "metadata")
+
+
+class Filter:
+    """A compiled expression. Raises ConfigError for one that cannot be evaluated on the columns."""
+
+    def __init__(self, expression: str, known: Mapping[str, Kind]) -> None:
+        import duckdb
+
+        self.expression = expression
+        #: the attribute columns that the expression names
+        self.columns = {name: kind for name, kind in known.items() if name in _words(expression)}
+        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        for setting in (
+            "SET enable_external_access = false",
+            "SET python_enable_replacements = false",
+            "SET lock_configuration = true",
+        ):
+            self._connection.execute(setting)
+        # The line break keeps a comment at the expression's end from hiding the parenthesis.
+        self._query = f"SELECT coalesce(CAST(({expression}\n) AS BOOLEAN), false) FROM documents"
+        self._check(known)
+
+    def _check(self, known: Mapping[str, Kind]) -> None:
+        import duckdb
+
+        try:
+            statements = self._connection.extract_statements(self._query)
+        except duckdb.Error as error:
+            raise ConfigError(f"keep {self.expression!r}: {_first_line(error)}") from None
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise ConfigError(f"keep {self.expression!r}: write one SQL expression, no statements")
+        try:
+            self.evaluate(_empty_documents(self.columns))
+        except duckdb.Error as error:
+            raise ConfigError(
+                f"keep {self.expression!r}: {_first_line(error)}{_hint(str(error), known)}"
+            ) from None
+
+    def evaluate(self, table: pa.Table) -> NDArray[np.bool_]:
+        """(n_docs,) bool: which rows the expression holds for. Errors of DuckDB pass through."""
+        self._connection.register("documents", table)
+        try:
+            column = self._connection.sql(self._query).to_arrow_table().column(0)
+        finally:
+            self._connection.unregister("documents")
+        if len(column) != len(table):
+            raise ConfigError(
+                f"keep {self.expression!r} gives {len(column)} values for {len(table)} documents: "
+                "it has to give one a document"
+            )
+        kept: NDArray[np.bool_] = column.to_numpy()
+        return kept
+
+
+def document_table(documents: pa.RecordBatch, columns: Mapping[str, pa.Array | Any]) -> pa.Table:
+    """What a filter sees of a batch: the document's columns and the attributes'."""
+    import pyarrow as pa
+
+    arrays = [documents.column(name) for name in DOCUMENT_COLUMNS]
+    arrays[3] = arrays[3].cast(pa.large_string())
+    return pa.table([*arrays, *columns.values()], names=[*DOCUMENT_COLUMNS, *columns])
+
+
+def _empty_documents(kinds: Mapping[str, Kind]) -> pa.Table:
+    import pyarrow as pa
+
+    document = [(name, pa.large_string()) for name in DOCUMENT_COLUMNS]
+    fields = [f for f in attributes.schema(kinds) if f.name != "id"]
+    return pa.schema([*document, *fields]).empty_table()
+
+
+def _words(expression: str) -> set[str]:
+    return set(re.findall(r"\w+", expression))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0].strip()
+
+
+def _hint(message: str, known: Iterable[str]) -> str:
+    """The nearest known column where DuckDB missed one."""
+    missed = re.search(r'column "?([\w.]+)"? not found', message)
+    if missed is None:
+        return ""
+    near = difflib.get_close_matches(missed.group(1), list(known), n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return "; no attributes of that name are loaded: name their experiment in `attributes`"

@@ -1,0 +1,70 @@
+"""One row of any of our files, found by its number or its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dolma_kit import files
+from dolma_kit.documents import format_of, whole_lines
+from dolma_kit.errors import ConfigError, DataError
+
+
+def row_by_number(path: str, number: int) -> str:
+    """Row `number` (from 1; in JSONL: line) as JSON; ConfigError where the file is shorter."""
+    if number < 1:
+        raise ConfigError(f"rows count from 1, not {number}")
+    n = 0
+    for n, (_, row) in enumerate(_rows(path), 1):
+        if n == number:
+            return row
+    raise ConfigError(f"{path} has {n} rows, no row {number}")
+
+
+def row_by_id(path: str, document_id: str) -> str:
+    """The first row whose `id` is `document_id` as JSON; ConfigError where there is none."""
+    for found, row in _rows(path):
+        if found == document_id:
+            return row
+    raise ConfigError(f"{path} has no row with id {document_id!r}")
+
+
+class _Id(msgspec.Struct):
+    id: Any = None
+
+
+def _rows(path: str) -> Iterator[tuple[Any, str]]:
+    if not files.exists(path):
+        raise ConfigError(f"{path} does not exist")
+    if format_of(path) == ".parquet":
+        yield from _parquet_rows(path)
+        return
+    decoder = msgspec.json.Decoder(_Id)
+    reader = files.Reader(path)
+    first_line = 1
+    try:
+        for chunk in whole_lines(reader):
+            for line, raw in enumerate(chunk.split(b"\n"), first_line):
+                if not raw.strip():
+                    continue
+                try:
+                    yield decoder.decode(raw).id, raw.decode("utf-8").strip()
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise DataError(path, line, str(error)) from None
+            first_line += chunk.count(b"\n")
+    finally:
+        reader.close()
+
+
+def _parquet_rows(path: str) -> Iterator[tuple[Any, str]]:
+    from dolma_kit.attributes import open_parquet
+
+    for record in open_parquet(path).iter_batches(batch_size=1024):
+        for row in record.to_pylist():
+            plain = {
+                k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v
+                for k, v in row.items()
+            }
+            yield row.get("id"), msgspec.json.encode(plain).decode()

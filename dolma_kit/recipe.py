@@ -1,0 +1,92 @@
+"""`run`: the stages of a recipe one after the other, on one engine, each resumable by itself."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dolma_kit import config
+from dolma_kit.config import Options, Recipe
+from dolma_kit.errors import ConfigError, MissingAttributes, MissingInput
+from dolma_kit.execute import Engine, Plan, engine_for
+from dolma_kit.summary import Summary
+
+MODULES = {
+    "tag": "dolma_kit.tagging",
+    "dedupe": "dolma_kit.deduplication.stage",
+    "mix": "dolma_kit.mixing",
+    "tokenize": "dolma_kit.tokens.stage",
+}
+
+
+def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
+    """Run a recipe; `keys` are those of `config.Recipe`, or give the struct itself.
+
+    All stages are checked before the first one starts. The summary's `documents` and `bytes_in`
+    are those of the first stage, `counts` holds each stage's own summary.
+    """
+    settings = settings or config.build(Recipe, keys)
+    stages = resolve(settings)
+    started = time.perf_counter()
+    summaries: list[Summary] = []
+    with engine_for(settings, engine) as running:
+        for name, stage in stages:
+            summaries.append(run_stage(name, stage, running))
+    seconds = time.perf_counter() - started
+    return Summary(
+        command="run",
+        documents=summaries[0].documents,
+        bytes_in=summaries[0].bytes_in,
+        bytes_out=sum(summary.bytes_out for summary in summaries),
+        seconds=round(seconds, 3),
+        mb_per_s=round(summaries[0].bytes_in / 1e6 / max(seconds, 1e-9), 3),
+        quarantined=sum(summary.quarantined for summary in summaries),
+        outputs=summaries[-1].outputs,
+        partial=any(summary.partial for summary in summaries),
+        compile_seconds=round(sum(summary.compile_seconds for summary in summaries), 3),
+        units_skipped=sum(summary.units_skipped for summary in summaries),
+        counts={"stages": [msgspec.to_builtins(summary) for summary in summaries]},
+    )
+
+
+def run_stage(name: str, stage: Options, engine: Engine) -> Summary:
+    """Run one resolved stage on an engine that others share."""
+    function = getattr(importlib.import_module(MODULES[name]), name)
+    summary: Summary = function(stage, engine=engine)
+    return summary
+
+
+def resolve(settings: Recipe) -> list[tuple[str, Options]]:
+    """The stages as structs. What the recipe itself says (workers, limit, ...) holds for each
+    stage that does not say otherwise."""
+    if not settings.stages:
+        raise ConfigError("no stages: a recipe names at least one of tag, dedupe, mix, tokenize")
+    inherited = {
+        name: value
+        for name, value in msgspec.to_builtins(settings).items()
+        if name != "stages" and value not in (None, False)
+    }
+    stages = []
+    for i, entry in enumerate(settings.stages, 1):
+        if len(entry) != 1 or next(iter(entry)) not in config.STAGES:
+            raise ConfigError(
+                f"stage {i} is {{{', '.join(entry)}}}: write one of {', '.join(config.STAGES)} "
+                "and its keys"
+            )
+        name, keys = next(iter(entry.items()))
+        kind = config.STAGES[name]
+        stages.append((name, config.build(kind, inherited | keys, where=f"stage {i} ({name})")))
+    return stages
+
+
+def plans(settings: Recipe) -> Iterator[tuple[str, Plan | None]]:
+    """Each stage's plan, or None where its inputs are still to be made by an earlier stage."""
+    for name, stage in resolve(settings):
+        try:
+            yield name, importlib.import_module(MODULES[name]).plan(stage)
+        except (MissingInput, MissingAttributes, FileNotFoundError):
+            yield name, None

@@ -1,0 +1,147 @@
+"""The stage `tag`: documents in, one attribute file beside each file of documents out."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from dolma_kit import attributes, config, files, registry
+from dolma_kit.attributes import Format, Kind
+from dolma_kit.config import Tag
+from dolma_kit.documents import DocumentReader, Fields, allot, find
+from dolma_kit.errors import ConfigError
+from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
+from dolma_kit.execute.progress import advance
+from dolma_kit.ledger import Result
+from dolma_kit.registry import Tagger
+from dolma_kit.summary import Summary, summarize
+
+PHASE = "measuring"
+
+
+@dataclass(frozen=True)
+class TagTask:
+    """One file of documents to measure. `taggers` are specs, `made_by` goes into the output."""
+
+    path: str
+    output: str
+    format: Format
+    taggers: tuple[dict[str, Any], ...]
+    experiment: str
+    fields: Fields
+    limit: int | None
+    made_by: dict[str, Any]
+
+
+def tag(settings: Tag | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
+    """Tag documents; `keys` are those of `config.Tag`, or give the struct itself.
+
+    >>> tag(documents=["web"], taggers=["gopher_v2"], experiment="q")  # doctest: +SKIP
+    """
+    settings = settings or config.build(Tag, keys)
+    made = plan(settings)
+    with engine_for(settings, engine) as running:
+        outcome = execute(made, settings, running)
+    return summarize(
+        "tag",
+        outcome,
+        reading=PHASE,
+        writing=PHASE,
+        outputs=made.folders,
+        partial=settings.limit is not None,
+    )
+
+
+def plan(settings: Tag) -> Plan:
+    """One unit a file. The ledger is that of each `attributes/<experiment>/` folder."""
+    if not settings.taggers:
+        raise ConfigError(
+            "no taggers: name some with --taggers; `dolma-kit list taggers` shows them"
+        )
+    experiment = checked_name(settings.experiment, "experiment")
+    taggers = registry.taggers(settings.taggers)
+    shards = find(settings.documents, attributes=settings.attributes)
+    fields = Fields(settings.text_key, settings.id_key)
+    models = {os.path.basename(p): files.sha256(p) for part in taggers for p in part.models()}
+    made_by = {
+        "experiment": experiment,
+        "taggers": [part.spec for part in taggers],
+        "models": models,
+    }
+    units = []
+    for shard, limit in allot(shards, settings.limit, fields):
+        stem = shard.attribute_stem(experiment)
+        task = TagTask(
+            path=shard.path,
+            output=stem + attributes.SUFFIXES[settings.format],
+            format=settings.format,
+            taggers=tuple(part.spec for part in taggers),
+            experiment=experiment,
+            fields=fields,
+            limit=limit,
+            made_by=made_by,
+        )
+        units.append(
+            Unit(
+                name=shard.tree,
+                task=task,
+                inputs=(shard.path,),
+                folder=f"{shard.attributes}/{experiment}",
+                n_bytes=files.size(shard.path),
+            )
+        )
+    deciding = settings.deciding() | {
+        "taggers": made_by["taggers"],
+        "models": models,
+        "columns": columns(taggers, experiment),
+    }
+    return Plan(
+        stage="tag",
+        config={k: v for k, v in deciding.items() if k != "attributes"},
+        phases=[Phase(PHASE, tag_file, units)],
+        kernels=tuple(dict.fromkeys(name for part in taggers for name in part.kernels())),
+    )
+
+
+def checked_name(name: str, key: str) -> str:
+    """A name that can stand in a path and in a column."""
+    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+        raise ConfigError(
+            f"{key} {name!r} cannot name a folder or column: letters, digits, _ . - after a letter"
+        )
+    return name
+
+
+def columns(taggers: list[Tagger], experiment: str) -> dict[str, Kind]:
+    """The columns that taggers write in an experiment, in their order."""
+    return {
+        attributes.column_name(experiment, part.id, key): kind
+        for part in taggers
+        for key, kind in part.keys.items()
+    }
+
+
+def tag_file(task: TagTask) -> Result:
+    """Measure one file of documents and write its attribute file."""
+    taggers = registry.taggers(task.taggers)
+    reader = DocumentReader(task.path, fields=task.fields, limit=task.limit)
+    kinds = columns(taggers, task.experiment)
+    with files.write_atomically(task.output) as stream:
+        writer = attributes.Writer(stream, task.format, kinds, task.made_by)
+        for batch in reader:
+            measured: attributes.Columns = {}
+            for part in taggers:
+                for key, value in part.tag(batch).items():
+                    measured[attributes.column_name(task.experiment, part.id, key)] = value
+            writer.write(batch, measured)
+            advance(len(batch), batch.n_bytes)
+        writer.close()
+    return Result(
+        documents=reader.n_documents,
+        bytes_in=reader.n_bytes,
+        bytes_out=files.size(task.output),
+        outputs=[task.output],
+        counts={"sha256": reader.sha256},
+    )

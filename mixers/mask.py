@@ -1,0 +1,66 @@
+"""Masking of personal data, by the spans that a PII tagger found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dolma_kit.attributes import Columns, Kind, Spans, column_name
+from dolma_kit.documents import Batch
+from dolma_kit.errors import ConfigError
+from dolma_kit.mixing import Decision
+from dolma_kit.registry import Mixer
+
+TYPES = ("EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS")
+
+
+class PiiMask(Mixer, frozen=True, kw_only=True):
+    """Dolma's PII policy: drop a document with more than `max_spans` spans, else mask each.
+
+    A span of at least `min_score` becomes ` |||EMAIL_ADDRESS||| ` (or `PHONE_NUMBER`,
+    `IP_ADDRESS`), padded because Dolma's spans take the white space around the datum along.
+    `max_spans: null` drops nothing. `experiment` says whose spans to take where several
+    experiments have them. Source: configs of Dolma v1.5 and v1.6 for Common Crawl and C4.
+    """
+
+    id: ClassVar[str] = "pii_mask_v1"
+
+    max_spans: int | None = 5
+    min_score: float = 0.5
+    tagger: str = "pii_regex_with_counts_fast_v2"
+    experiment: str | None = None
+
+    def columns(self, known: Mapping[str, Kind]) -> list[str]:
+        return [
+            self._prefix(known) + key
+            for key in ("doc_count", *TYPES)
+            if self._prefix(known) + key in known
+        ]
+
+    def _prefix(self, known: Mapping[str, Kind]) -> str:
+        """`experiment__tagger__`, found by the count that the tagger gives every document."""
+        if self.experiment is not None:
+            return column_name(self.experiment, self.tagger, "")
+        suffix = "__" + column_name(self.tagger, "doc_count")
+        found = [name for name in known if name.endswith(suffix)]
+        if len(found) != 1:
+            have = f"{len(found)} experiments have" if found else "no experiment has"
+            raise ConfigError(
+                f"{self.id}: {have} a column *{suffix}; tag with {self.tagger} and name that "
+                "experiment in `attributes`" + (", and here with `experiment`" if found else "")
+            )
+        return found[0][: -len("doc_count")]
+
+    def decide(self, batch: Batch, columns: Columns) -> Decision:
+        import numpy as np
+
+        prefix = self._prefix(dict.fromkeys(columns, "score"))
+        decision = Decision.keep_all(len(batch))
+        counts = np.nan_to_num(np.asarray(columns[prefix + "doc_count"], np.float64))
+        if self.max_spans is not None:
+            decision.drop[:] = counts > self.max_spans
+        for name in TYPES:
+            spans = columns.get(prefix + name)
+            if isinstance(spans, Spans):
+                decision.replacements.append((spans, f" |||{name}||| ", self.min_score, None))
+        return decision

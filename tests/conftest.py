@@ -1,0 +1,94 @@
+"""What all tests share: the real texts, a small corpus, and the command line in this process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DATA_VARIABLE = "DOLMA_KIT_DATA"
+_deselected = 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the shared data, the tests that read it are deselected, and the header says so."""
+    global _deselected
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared_data)
+    if DATA_VARIABLE in os.environ:
+        return
+    without = [item for item in items if item.get_closest_marker("shared_data")]
+    _deselected = len(without)
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
+
+
+def pytest_report_collectionfinish() -> str:
+    if DATA_VARIABLE in os.environ:
+        return f"{DATA_VARIABLE}: {os.environ[DATA_VARIABLE]}"
+    return (
+        f"{DATA_VARIABLE} is not set: {_deselected} tests that need the shared data are deselected"
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    path = Path(os.environ[DATA_VARIABLE]).resolve()
+    assert (path / "corpus").is_dir(), f"{DATA_VARIABLE}={path} holds no corpus/"
+    return path
+
+
+Document = dict[str, Any]
+WriteDocuments = Callable[[Path, Iterable[Document]], Path]
+
+
+@pytest.fixture
+def write_documents() -> WriteDocuments:
+    """Writes documents as JSONL, gzipped where the name says so, and returns the path."""
+
+    def write(path: Path, documents: Iterable[Document]) -> Path:
+        data = b"".join(
+            json.dumps(document, ensure_ascii=False).encode() + b"\n" for document in documents
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+        return path
+
+    return write
+
+
+class Answer:
+    """What one command line did."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> Any:
+        """The JSON of the last line of stdout."""
+        return json.loads(self.out.strip().split("\n")[-1])
+
+
+RunCommand = Callable[..., Answer]
+
+
+@pytest.fixture
+def dolma_kit(capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """Runs `dolma-kit ARGUMENTS` in this process."""
+    from dolma_kit.cli import run
+
+    def command(*arguments: object) -> Answer:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return command
