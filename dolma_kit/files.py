@@ -11,6 +11,7 @@ import glob
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
@@ -199,6 +200,11 @@ def write_atomically(path: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is one that `write_atomically` gives until the file is whole."""
+    return re.fullmatch(r"\..+\.\d+\.tmp", name) is not None
 
 
 def require_writable(folder: str) -> None:

@@ -87,6 +87,7 @@ class Ledger:
                             "use another name, or --overwrite to replace it"
                         )
                     self._discard()
+                _sweep(folder)
             self._rewrite(header)
             self._stream = open(self.path, "ab")
         except BaseException:
@@ -118,6 +119,10 @@ class Ledger:
                 return None
         return record.result
 
+    def recorded(self, unit: str) -> Result:
+        """The last result of a unit, whatever has become of its inputs and outputs since."""
+        return self._records[unit].result
+
     def record(self, unit: str, inputs: str, result: Result, seconds: float) -> None:
         """Note a finished unit; outputs that an earlier run of it made and this one did not go."""
         sizes = {os.path.relpath(p, self.folder): os.path.getsize(p) for p in result.outputs}
@@ -141,6 +146,19 @@ class Ledger:
     def close(self) -> None:
         self._stream.close()
         self._lock.close()
+
+
+def _sweep(folder: str) -> None:
+    """Remove the temporary files that a killed command left; the lock says that it is gone."""
+    for place, folders, names in os.walk(folder):
+        # A folder with a ledger of its own may be in use by another command.
+        folders[:] = [
+            name for name in folders if not os.path.exists(os.path.join(place, name, FOLDER))
+        ]
+        for name in names:
+            if files.is_temporary(name):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(place, name))
 
 
 def temporary(folder: str, elsewhere: str | None = None) -> str:

@@ -1,9 +1,8 @@
 """The stage `mix`: which documents are kept, what is cut out of them, in which shares.
 
 Each stream's files are read with their attributes, filtered, masked and sampled on their own
-(phase `choosing`), into pieces of whole gzip members or zstd frames; `joining` then lays the
-pieces of a stream one after the other in canonical order and cuts the shards between them. So
-neither the number of workers nor their timing can move a byte.
+(phase `choosing`); `joining` lays what is left one after the other in canonical order, as shards.
+A rate of 2.5 writes the stream twice and then a half of it once more, so copies lie far apart.
 
 The rules, in their order, with the name under which each counts what it removed: `keep`, each
 policy's id, `rate`, `min_text_length`.
@@ -14,6 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attributes, config, files, ledger, registry
+from dolma_kit import attributes, config, files, ledger, registry, shards
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import Mix, Stream
 from dolma_kit.documents import Batch, DocumentReader, Shard, allot, find
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from dolma_kit.filtering import Filter
 
-PIECE_BYTES = 4 << 20
 #: spans, what replaces them (`{}`: what was there), scores from and below which it applies
 SpanRule = tuple[Spans, str, float | None, float | None]
 
@@ -65,18 +64,8 @@ class ChooseTask:
     seed: int
     shard: Shard
     attributes: tuple[tuple[str, Format, dict[str, Kind]], ...]
-    piece: str
-    limit: int | None
-
-
-@dataclass(frozen=True)
-class JoinTask:
-    """A stream's pieces, in canonical order, and the shards to make of them."""
-
     pieces: tuple[str, ...]
-    stem: str
-    suffix: str
-    max_bytes: int
+    limit: int | None
 
 
 def mix(settings: Mix | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
@@ -85,24 +74,34 @@ def mix(settings: Mix | None = None, *, engine: Engine | None = None, **keys: An
     made = plan(settings)
     with engine_for(settings, engine) as running:
         outcome = execute(made, settings, running)
-    joined = dict(zip((s.name for s in settings.streams), outcome.results["joining"], strict=True))
-    made_in = sorted({os.path.dirname(path) for r in joined.values() for path in r.outputs})
+    streams: dict[str, dict[str, Any]] = {}
+    for unit, result in zip(made.phases[0].units, outcome.results["choosing"], strict=True):
+        more = {"documents": result.documents, **result.counts}
+        del more["sha256"]
+        _add_counts(streams.setdefault(unit.task.stream.name, {}), more)
+    shards_made = [path for result in outcome.results["joining"] for path in result.outputs]
     return summarize(
         "mix",
         outcome,
-        reading="joining",
+        reading="choosing",
         writing="joining",
-        outputs=made_in or made.folders,
+        outputs=sorted({os.path.dirname(path) for path in shards_made}) or made.folders,
         partial=settings.limit is not None,
         counts={
-            "kept": outcome.total("joining", "kept"),
-            "written": outcome.total("joining", "written"),
-            "streams": {
-                name: {"documents": r.documents, "bytes_out": r.bytes_out, **r.counts}
-                for name, r in joined.items()
-            },
+            "kept": outcome.total("choosing", "kept"),
+            "written": outcome.total("choosing", "written"),
+            "shards": len(shards_made),
+            "streams": streams,
         },
     )
+
+
+def _add_counts(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, Mapping):
+            _add_counts(total.setdefault(name, {}), value)
+        else:
+            total[name] = total.get(name, 0) + value
 
 
 def plan(settings: Mix) -> Plan:
@@ -112,18 +111,20 @@ def plan(settings: Mix) -> Plan:
     _check_outputs(settings.streams)
     choosing, joining, deciding, temporary = [], [], [], set()
     for stream in settings.streams:
-        shards = find(stream.documents)
-        columns = stream_columns(stream, shards)
+        found = find(stream.documents)
+        columns = stream_columns(stream, found)
         wanted = _wanted(stream, columns)
         folder = output_folder(stream)
         place = ledger.temporary(folder, settings.tmp_dir)
         temporary.add(place)
-        pieces: list[str] = []
+        passes: list[list[str]] = [[] for _ in range(max(1, math.ceil(stream.rate)))]
         inputs: list[str] = []
-        for i, (shard, limit) in enumerate(allot(shards, settings.limit)):
+        for i, (shard, limit) in enumerate(allot(found, settings.limit)):
             located = [attributes.locate(shard, name) for name in stream.attributes]
             own_inputs = (shard.path, *(path for path, _ in located))
-            piece = os.path.join(place, stream.name, f"{i:06d}.piece")
+            pieces = tuple(
+                os.path.join(place, stream.name, f"{i:06d}.{n}.piece") for n in range(len(passes))
+            )
             task = ChooseTask(
                 stream=stream,
                 seed=settings.seed,
@@ -132,34 +133,26 @@ def plan(settings: Mix) -> Plan:
                     (path, format, {n: k for n, k in columns[name].items() if n in wanted})
                     for name, (path, format) in zip(stream.attributes, located, strict=True)
                 ),
-                piece=piece,
+                pieces=pieces,
                 limit=limit,
             )
-            n_bytes = files.size(shard.path)
-            choosing.append(
-                Unit(f"choosing {stream.name} {shard.src}", task, own_inputs, folder, n_bytes)
-            )
-            pieces.append(piece)
+            name = f"choosing {stream.name} {shard.src}"
+            choosing.append(Unit(name, task, own_inputs, folder, files.size(shard.path)))
+            for pass_, piece in zip(passes, pieces, strict=True):
+                pass_.append(piece)
             inputs += own_inputs
-        extension = ".jsonl." + stream.compression.output
-        joining.append(
-            Unit(
-                f"joining {stream.name}",
-                JoinTask(
-                    tuple(pieces),
-                    os.path.join(documents_folder(stream), stream.name),
-                    extension,
-                    stream.output.max_size_in_bytes,
-                ),
-                tuple(inputs),
-                folder,
-            )
+        join_task = shards.JoinTask(
+            pieces=tuple(piece for pass_ in passes for piece in pass_),
+            stem=os.path.join(documents_folder(stream), stream.name),
+            suffix=".jsonl." + stream.compression.output,
+            max_bytes=stream.output.max_size_in_bytes,
         )
-        deciding.append({"name": stream.name, "inputs": [shard.src for shard in shards]})
+        joining.append(Unit(f"joining {stream.name}", join_task, tuple(inputs), folder))
+        deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
     return Plan(
         stage="mix",
         config=_deciding(settings, deciding),
-        phases=[Phase("choosing", choose, choosing), Phase("joining", join, joining)],
+        phases=[Phase("choosing", choose, choosing), Phase("joining", shards.join, joining)],
         temporary=tuple(sorted(temporary)),
     )
 
@@ -194,12 +187,12 @@ def documents_folder(stream: Stream) -> str:
     return os.path.join(output_folder(stream), "documents")
 
 
-def stream_columns(stream: Stream, shards: list[Shard]) -> dict[str, dict[str, Kind]]:
+def stream_columns(stream: Stream, documents: list[Shard]) -> dict[str, dict[str, Kind]]:
     """Experiment -> its known columns and their kinds, over all files of the stream."""
     found: dict[str, dict[str, Kind]] = {}
     for name in stream.attributes:
         columns: dict[str, Kind] = {}
-        for shard in shards:
+        for shard in documents:
             attributes.locate(shard, name)  # a shard without its attributes is an error here
             columns.update(attributes.known_columns(shard, name))
         found[name] = columns
@@ -253,8 +246,10 @@ def choose(task: ChooseTask) -> Result:
     documents = DocumentReader(task.shard.path, keep_raw=True, limit=task.limit)
     readers = [attributes.Reader(p, f, k, task.shard.path) for p, f, k in task.attributes]
     tally = Tally()
-    with files.write_atomically(task.piece) as stream_out:
-        piece = PieceWriter(stream_out, stream.compression.output, stream.output.max_size_in_bytes)
+    output = stream.output
+    with shards.PieceWriter(
+        task.pieces, stream.compression.output, output.max_size_in_bytes
+    ) as pieces:
         for batch in documents:
             arrow = {
                 name: table.column(name)
@@ -263,26 +258,17 @@ def choose(task: ChooseTask) -> Result:
                 for name in group
             }
             for line, copies in _chosen(batch, arrow, kinds, filter_, policies, task, tally):
-                for _ in range(copies):
-                    piece.add(line)
+                pieces.add(line, copies)
             advance(len(batch), batch.n_bytes)
-        piece.close()
-    if task.limit is None:
-        for reader in readers:
-            reader.finish()
-    counts = tally.counts | {"bytes_in": documents.n_bytes, "documents": documents.n_documents}
-    with files.write_atomically(members_path(task.piece)) as members:
-        members.write(msgspec.json.encode({"members": piece.members, "counts": counts}))
+        if task.limit is None:
+            for reader in readers:
+                reader.finish()
     return Result(
         documents=documents.n_documents,
         bytes_in=documents.n_bytes,
-        outputs=[task.piece, members_path(task.piece)],
+        outputs=pieces.outputs,
         counts={**tally.counts, "sha256": documents.sha256},
     )
-
-
-def members_path(piece: str) -> str:
-    return f"{piece}.members.json"
 
 
 class Tally:
@@ -419,85 +405,3 @@ def _line(raw: Any, text: str | None, place: str, discard: list[str]) -> bytes:
     for name in discard:
         fields.pop(name, None)
     return msgspec.json.encode(fields) + b"\n"
-
-
-class PieceWriter:
-    """Packs lines into whole members of a compressed file and notes each one's size.
-
-    A member holds at most PIECE_BYTES (or a shard's size, if that is less) of lines before
-    compression, but always a whole line; `members` are (stored bytes, documents).
-    """
-
-    def __init__(self, stream: Any, compression: str, max_bytes: int) -> None:
-        self.members: list[tuple[int, int]] = []
-        self._stream = stream
-        self._compression = compression
-        self._max_bytes = min(PIECE_BYTES, max_bytes)
-        self._lines: list[bytes] = []
-        self._n_bytes = 0
-
-    def add(self, line: bytes) -> None:
-        if self._lines and self._n_bytes + len(line) > self._max_bytes:
-            self._flush()
-        self._lines.append(line)
-        self._n_bytes += len(line)
-
-    def _flush(self) -> None:
-        member = files.compress(b"".join(self._lines), self._compression)
-        self._stream.write(member)
-        self.members.append((len(member), len(self._lines)))
-        self._lines, self._n_bytes = [], 0
-
-    def close(self) -> None:
-        if self._lines:
-            self._flush()
-
-
-def join(task: JoinTask) -> Result:
-    """Lay the pieces one after the other and cut shards between members, none above the limit
-    unless a single member is."""
-    outputs: list[str] = []
-    total: dict[str, Any] = {}
-    shard: list[tuple[str, int, int]] = []  # (piece, first byte, bytes)
-    size = 0
-
-    def flush() -> None:
-        nonlocal size
-        path = f"{task.stem}-{len(outputs):04d}{task.suffix}"
-        with files.write_atomically(path) as stream:
-            for piece, first, n_bytes in shard:
-                with open(piece, "rb") as source:
-                    source.seek(first)
-                    stream.write(source.read(n_bytes))
-        outputs.append(path)
-        shard.clear()
-        size = 0
-
-    for piece in task.pieces:
-        with open(members_path(piece), "rb") as stream:
-            table = msgspec.json.decode(stream.read())
-        _add_counts(total, table["counts"])
-        position = 0
-        for n_bytes, _ in table["members"]:
-            if shard and size + n_bytes > task.max_bytes:
-                flush()
-            shard.append((piece, position, n_bytes))
-            size += n_bytes
-            position += n_bytes
-    if shard:
-        flush()
-    return Result(
-        documents=total.pop("documents", 0),
-        bytes_in=total.pop("bytes_in", 0),
-        bytes_out=sum(files.size(path) for path in outputs),
-        outputs=outputs,
-        counts=total,
-    )
-
-
-def _add_counts(total: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for name, value in more.items():
-        if isinstance(value, Mapping):
-            _add_counts(total.setdefault(name, {}), value)
-        else:
-            total[name] = total.get(name, 0) + value

@@ -86,6 +86,17 @@ def test_outputs_that_a_unit_no_longer_makes_go(folder: Path) -> None:
     assert (folder / "other.out").exists()
 
 
+def test_what_a_killed_command_left_half_written_is_swept(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / ".x.parquet.123.tmp").touch()
+    (folder / "deep" / ".kept").touch()
+    (folder / "other" / ledger.FOLDER).mkdir(parents=True)
+    (folder / "other" / ".y.parquet.124.tmp").touch()
+    reopened(folder).close()
+    left = {str(path.relative_to(folder)) for path in folder.rglob(".*") if path.is_file()}
+    assert left == {"deep/.kept", "other/.y.parquet.124.tmp"}
+
+
 def test_two_commands_cannot_write_to_one_folder(folder: Path) -> None:
     book = reopened(folder)
     with pytest.raises(ConfigError, match="another command is writing"):

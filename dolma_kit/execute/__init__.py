@@ -132,8 +132,15 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
             ledgers[folder] = Ledger(folder, plan.stage, plan.config, overwrite=options.overwrite)
             stack.callback(ledgers[folder].close)
         digests = _Digests()
-        last = plan.phases[-1]
-        todo = plan.phases if _unfinished(last, ledgers, digests) else [last]
+        todo = plan.phases
+        if not _unfinished(plan.phases[-1], ledgers, digests):
+            # The intermediate files of the earlier phases are gone, what they counted is not.
+            *earlier, last = plan.phases
+            todo = [last]
+            for phase in earlier:
+                outcome.results[phase.name] = [
+                    ledgers[unit.folder].recorded(unit.name) for unit in phase.units
+                ]
         if any(_unfinished(phase, ledgers, digests) for phase in todo):
             from dolma_kit import kernels
 

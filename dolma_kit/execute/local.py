@@ -28,6 +28,7 @@ from dolma_kit.execute.progress import Progress
 from dolma_kit.ledger import Result
 
 REPORT_SECONDS = 0.1
+STOP_SECONDS = 5.0
 
 
 class WorkerDied(DolmaKitError):
@@ -112,7 +113,7 @@ class LocalEngine:
                         progress.unit_done(unit.n_bytes)
                         give(worker)
         except BaseException:
-            self._kill()
+            self._stop()
             raise
 
     def close(self) -> None:
@@ -123,12 +124,15 @@ class LocalEngine:
             worker.process.join()
         self._pool = []
 
-    def _kill(self) -> None:
+    def _stop(self) -> None:
+        """End workers in the middle of their units; they have some seconds to clean up."""
         for worker in self._pool:
+            worker.process.terminate()
+        for worker in self._pool:
+            worker.process.join(STOP_SECONDS)
             worker.process.kill()
-            worker.connection.close()
-        for worker in self._pool:
             worker.process.join()
+            worker.connection.close()
         self._pool = []
 
 
@@ -190,9 +194,15 @@ def _sendable(error: Exception) -> Exception:
     return error
 
 
+def _leave(*_: object) -> None:
+    """Raised where the unit is, so that it removes its temporary files."""
+    raise SystemExit(0)
+
+
 def _serve(connection: Connection) -> None:
     """A worker's life: units in, results out, until the driver closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver hears Ctrl-C and ends its workers
+    signal.signal(signal.SIGTERM, _leave)
     bound_threads(1)
     pending = [0, 0]
     last = 0.0
@@ -222,5 +232,5 @@ def _serve(connection: Connection) -> None:
             connection.send(("progress", *pending))
             pending[:] = [0, 0]
             connection.send(answer)
-        except BrokenPipeError:  # the driver is gone
+        except OSError:  # the driver is gone
             return

@@ -1,0 +1,152 @@
+"""Shards of documents: written in pieces by many workers, joined in one order by one.
+
+A piece is a run of whole gzip members or zstd frames, each of whole lines, with the table of their
+sizes beside it. Since either format may be joined end to end, a shard is pieces laid one after the
+other, cut between members; so neither the number of workers nor their timing can move a byte, and
+nothing is compressed twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+from dolma_kit import files
+from dolma_kit.ledger import Result
+
+MEMBER_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class JoinTask:
+    """Pieces in the order of the shards `<stem>-0000<suffix>` that are made of them."""
+
+    pieces: tuple[str, ...]
+    stem: str
+    suffix: str
+    max_bytes: int
+
+
+class Members(msgspec.Struct, frozen=True):
+    """The table beside a piece: (stored bytes, documents) of each member."""
+
+    members: list[tuple[int, int]]
+
+
+def members_path(piece: str) -> str:
+    return f"{piece}.members.json"
+
+
+class PieceWriter:
+    """Writes lines to pieces: a line of n copies goes to the first n of them.
+
+    A member holds at most MEMBER_BYTES (or `max_bytes`, if that is less) of lines before
+    compression, but always a whole line. The pieces take their names when the block ends without
+    an error; `outputs` are their paths and those of their tables.
+    """
+
+    def __init__(self, paths: Sequence[str], compression: str, max_bytes: int) -> None:
+        self.outputs = [path for piece in paths for path in (piece, members_path(piece))]
+        self._paths = paths
+        self._compression = compression
+        self._max_bytes = min(MEMBER_BYTES, max_bytes)
+        self._files = contextlib.ExitStack()
+        self._pieces: list[_Piece] = []
+
+    def __enter__(self) -> PieceWriter:
+        for path in self._paths:
+            stream = self._files.enter_context(files.write_atomically(path))
+            self._pieces.append(_Piece(stream, self._compression, self._max_bytes))
+        return self
+
+    def add(self, line: bytes, copies: int) -> None:
+        for piece in self._pieces[:copies]:
+            piece.add(line)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            for piece in self._pieces:
+                piece.flush()
+        self._files.__exit__(kind, error, trace)
+        if kind is None:
+            for path, piece in zip(self._paths, self._pieces, strict=True):
+                with files.write_atomically(members_path(path)) as stream:
+                    stream.write(msgspec.json.encode(Members(piece.members)))
+
+
+class _Piece:
+    """One piece that is being written."""
+
+    def __init__(self, stream: IO[bytes], compression: str, max_bytes: int) -> None:
+        self.members: list[tuple[int, int]] = []
+        self._stream = stream
+        self._compression = compression
+        self._max_bytes = max_bytes
+        self._lines: list[bytes] = []
+        self._n_bytes = 0
+
+    def add(self, line: bytes) -> None:
+        if self._lines and self._n_bytes + len(line) > self._max_bytes:
+            self.flush()
+        self._lines.append(line)
+        self._n_bytes += len(line)
+
+    def flush(self) -> None:
+        if not self._lines:
+            return
+        member = files.compress(b"".join(self._lines), self._compression)
+        self._stream.write(member)
+        self.members.append((len(member), len(self._lines)))
+        self._lines, self._n_bytes = [], 0
+
+
+def join(task: JoinTask) -> Result:
+    """Lay pieces one after the other; a shard ends before the member that would exceed its size.
+
+    `documents` are the lines written. Without a line there is no shard.
+    """
+    outputs: list[str] = []
+    shard: list[tuple[str, int, int]] = []  # (piece, first byte, bytes)
+    n_bytes = n_documents = 0
+    for piece in task.pieces:
+        with open(members_path(piece), "rb") as stream:
+            table = msgspec.json.decode(stream.read(), type=Members)
+        first = 0
+        for size, documents in table.members:
+            if shard and n_bytes + size > task.max_bytes:
+                outputs.append(_write_shard(task, len(outputs), shard))
+                shard, n_bytes = [], 0
+            shard.append((piece, first, size))
+            first += size
+            n_bytes += size
+            n_documents += documents
+    if shard:
+        outputs.append(_write_shard(task, len(outputs), shard))
+    return Result(
+        documents=n_documents,
+        bytes_out=sum(files.size(path) for path in outputs),
+        outputs=outputs,
+    )
+
+
+def _write_shard(task: JoinTask, number: int, members: Sequence[tuple[str, int, int]]) -> str:
+    path = f"{task.stem}-{number:04d}{task.suffix}"
+    with contextlib.ExitStack() as opened, files.write_atomically(path) as shard:
+        sources: dict[str, IO[bytes]] = {}
+        for piece, first, n_bytes in members:
+            if piece not in sources:
+                opened.pop_all().close()  # pieces come in order: the one before is done
+                sources = {piece: opened.enter_context(open(piece, "rb"))}
+            sources[piece].seek(first)
+            shard.write(sources[piece].read(n_bytes))
+    return path
