@@ -1,0 +1,231 @@
+"""The files that tokenizing writes, and what one of them says of another.
+
+    part-00000.npy            token ids, raw little-endian uint16 or uint32, no header
+    part-00000.csv.gz         start,end,id,src,loc: Dolma's, no header, lines end with \\r\\n
+    part-00000.docs.parquet   the same and `source` (null where a document has none)
+    tokens.json               tokenizer, encoder, ids of EOS and PAD, dtype, sizes (`Record`)
+
+A row a document, in the order of its tokens [start, end), the EOS that ends it included; `src` is
+the file it came from and `loc` its line there, from 1. A document never crosses parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from types import TracebackType
+from typing import IO, Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dolma_kit import files
+from dolma_kit.errors import VerificationError
+from dolma_kit.tokens.tokenizer_file import Dtype
+
+VERSION = 1
+RECORD_NAME = "tokens.json"
+COPY_BYTES = 8 << 20
+CSV_MEMBER_CHARACTERS = 4 << 20
+ROWS_IN_GROUP = 1 << 16
+NUMPY_DTYPES: dict[Dtype, str] = {"uint16": "<u2", "uint32": "<u4"}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("src", pa.string(), nullable=False),
+        pa.field("loc", pa.int64(), nullable=False),
+        pa.field("source", pa.string()),
+    ]
+)
+ENCODINGS = {
+    "start": "DELTA_BINARY_PACKED",
+    "end": "DELTA_BINARY_PACKED",
+    "loc": "DELTA_BINARY_PACKED",
+}
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part: its name in the folder, and what it holds."""
+
+    path: str
+    documents: int
+    tokens: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """tokens.json. `tokenizer` is a file in the same folder; `seed` null: canonical order."""
+
+    version: Literal[1] = 1
+    tokenizer: str
+    tokenizer_sha256: str
+    encoder: str
+    eos_token_id: int
+    pad_token_id: int | None
+    vocab_size: int
+    dtype: Dtype
+    sequence_length: int
+    documents: int
+    tokens: int
+    parts: list[Part]
+    seed: int | None = None
+
+    def write(self, folder: str) -> str:
+        """Write it to the folder; returns its path."""
+        path = os.path.join(folder, RECORD_NAME)
+        with files.write_atomically(path) as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+        return path
+
+
+def part_name(index: int) -> str:
+    """
+    >>> part_name(7)
+    'part-00007'
+    """
+    return f"part-{index:05d}"
+
+
+class PartWriter:
+    """Writes one part, three files; they take their names when the block ends without an error.
+
+    `documents` and `tokens` say what the part holds so far.
+    """
+
+    def __init__(self, folder: str, index: int) -> None:
+        self.name = part_name(index)
+        stem = os.path.join(folder, self.name)
+        self.outputs = [stem + suffix for suffix in (".npy", ".csv.gz", ".docs.parquet")]
+        self.documents = 0
+        self.tokens = 0
+        self._stack = contextlib.ExitStack()
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+
+    def __enter__(self) -> PartWriter:
+        with contextlib.ExitStack() as opening:
+            ids, rows, table = (
+                opening.enter_context(files.write_atomically(path)) for path in self.outputs
+            )
+            self._ids: IO[bytes] = ids
+            self._csv = _CsvWriter(rows)
+            self._table: Any = pq.ParquetWriter(
+                table,
+                SCHEMA,
+                compression="zstd",
+                use_dictionary=["src", "source"],
+                column_encoding=ENCODINGS,
+                write_page_index=True,
+            )
+            self._stack = opening.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            with contextlib.suppress(OSError, pa.ArrowException):
+                self._table.close()  # or it would close itself later, when its file is gone
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            self._write_row_groups(at_least=1)
+            self._table.close()
+            self._csv.close()
+
+    def append(self, ids: IO[bytes], itemsize: int, rows: pa.RecordBatch, src: str) -> None:
+        """Append documents: `rows` has their `tokens`, `id`, `loc` and `source`, `ids` is at the
+        first of their tokens and is read to their last. VerificationError if it ends before."""
+        lengths: NDArray[np.int64] = rows.column("tokens").to_numpy()
+        ends = self.tokens + np.cumsum(lengths)
+        n_tokens = int(ends[-1]) - self.tokens
+        _copy(ids, self._ids, n_tokens * itemsize)
+        columns = [
+            pa.array(ends - lengths),
+            pa.array(ends),
+            rows.column("id"),
+            pa.repeat(pa.scalar(src, pa.string()), len(rows)),
+            rows.column("loc"),
+            rows.column("source"),
+        ]
+        batch = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+        self._csv.write(batch)
+        self._pending.append(batch)
+        self._pending_rows += len(batch)
+        self._write_row_groups(at_least=ROWS_IN_GROUP)
+        self.documents += len(rows)
+        self.tokens += n_tokens
+
+    def part(self) -> Part:
+        return Part(path=f"{self.name}.npy", documents=self.documents, tokens=self.tokens)
+
+    def _write_row_groups(self, at_least: int) -> None:
+        """Row groups of ROWS_IN_GROUP, wherever the batches that came were cut."""
+        if self._pending_rows < at_least:
+            return
+        table = pa.Table.from_batches(self._pending)
+        n_rows = len(table) if at_least == 1 else len(table) // ROWS_IN_GROUP * ROWS_IN_GROUP
+        self._table.write_table(table.slice(0, n_rows), row_group_size=ROWS_IN_GROUP)
+        rest = table.slice(n_rows)
+        self._pending, self._pending_rows = rest.to_batches(), len(rest)
+
+
+class _CsvWriter:
+    """Dolma's csv.gz, as csv.writer writes it, in gzip members without time or name."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._text = io.StringIO(newline="")
+        self._rows = csv.writer(self._text)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        columns = [rows.column(name).to_pylist() for name in ("start", "end", "id", "src", "loc")]
+        self._rows.writerows(zip(*columns, strict=True))
+        if self._text.tell() >= CSV_MEMBER_CHARACTERS:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is pending; a file without rows is an empty member."""
+        self._stream.write(files.compress(self._text.getvalue().encode(), "gz"))
+        self._text.seek(0)
+        self._text.truncate()
+
+
+def _copy(source: IO[bytes], target: IO[bytes], n_bytes: int) -> None:
+    while n_bytes:
+        block = source.read(min(n_bytes, COPY_BYTES))
+        if not block:
+            raise VerificationError(
+                f"{source.name} is {n_bytes} bytes short: run again with --overwrite"
+            )
+        target.write(block)
+        n_bytes -= len(block)
+
+
+def with_eos(
+    ids: NDArray[np.uint32], offsets: NDArray[np.int64], eos_token_id: int, dtype: Dtype
+) -> NDArray[Any]:
+    """The ids of documents, EOS after each, as they stand on disk: (n_ids + n_docs,) of the dtype.
+
+    >>> with_eos(np.array([5, 6, 7], np.uint32), np.array([0, 2, 3]), 1, "uint16").tolist()
+    [5, 6, 1, 7, 1]
+    """
+    assert not len(ids) or ids.max() <= np.iinfo(NUMPY_DTYPES[dtype]).max, "an id beyond the dtype"
+    n_docs = len(offsets) - 1
+    stored = np.empty(len(ids) + n_docs, NUMPY_DTYPES[dtype])
+    at_eos = offsets[1:] + np.arange(n_docs)
+    is_text = np.ones(len(stored), np.bool_)
+    is_text[at_eos] = False
+    stored[at_eos] = eos_token_id
+    stored[is_text] = ids
+    return stored
