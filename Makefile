@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Everything is pinned in constraints.txt, so pip has nothing to search for.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: all demo test lint types tests bench clean
+.PHONY: all demo test lint types tests docs bench clean
 all: test
 
 $(BIN)/python:
@@ -33,6 +33,9 @@ types: $(VENV)/installed-test
 
 tests: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+docs: $(VENV)/installed
+	$(BIN)/python -m dolma_kit.cli.reference
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/chain.py

@@ -130,6 +130,12 @@ class Writer:
         else:
             self._flush()
 
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()  # also after an error, while the stream is open: pyarrow complains otherwise
+
 
 def schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     import pyarrow as pa
@@ -276,12 +282,14 @@ class Reader:
     def _parquet_tables(self) -> Iterator[pa.Table]:
         import pyarrow as pa
 
+        from dolma_kit.documents import parquet_batches
+
         wanted = schema(self._kinds)
         file = open_parquet(self.path)
         names = [name for name in wanted.names if name in file.schema_arrow.names]
         if "id" not in names:
             raise DataError(self.path, None, "has no column 'id'")
-        for record in file.iter_batches(batch_size=8192, columns=names):
+        for record in parquet_batches(file, self.path, batch_size=8192, columns=names):
             table = pa.Table.from_batches([record])
             columns = [
                 table.column(f.name).cast(f.type)

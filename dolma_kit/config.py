@@ -63,7 +63,7 @@ class DocumentOptions(Options, frozen=True, kw_only=True):
 
 
 class Tag(DocumentOptions, frozen=True, kw_only=True):
-    """Measure documents and write the measurements as attributes beside them."""
+    """Measure documents; write the measurements beside them."""
 
     taggers: Annotated[
         list[str | dict[str, Any]],
@@ -81,7 +81,10 @@ class Tag(DocumentOptions, frozen=True, kw_only=True):
 
 
 class Dedupe(DocumentOptions, frozen=True, kw_only=True):
-    """Find documents or paragraphs that occur before; the first in canonical order is kept."""
+    """Mark documents or paragraphs that occur before.
+
+    The first occurrence in canonical order (arguments as given, then paths, then rows) is kept.
+    """
 
     by: Annotated[Literal["document", "paragraph"], Meta(description="What is compared.")] = (
         "document"
@@ -120,7 +123,7 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
 
 
 class Convert(DocumentOptions, frozen=True, kw_only=True):
-    """Write an experiment's attributes again in the other format, beside it."""
+    """Write attributes again in the other format."""
 
     experiment: Annotated[str, Meta(description="Attributes to read: a folder under attributes/.")]
     format: Annotated[
@@ -170,15 +173,22 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep: str | None = None
     span_replacement: list[SpanReplacement] = []
     policies: list[str | dict[str, Any]] = []
-    rate: Annotated[float, Meta(ge=0)] = 1.0
+    rate: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     compression: Compression = Compression()
 
 
 class Mix(Options, frozen=True, kw_only=True):
-    """Choose documents of several sources, cut out spans, and write what is left as shards."""
+    """Choose, mask and sample documents into shards.
+
+    Needs a config with `streams`: documents, attributes, keep, span_replacement, policies, rate,
+    output. See `dolma-kit list configs` for examples.
+    """
 
     streams: Annotated[list[Stream], Meta(description="The sources.", extra={"flag": False})] = []
-    seed: Annotated[int, Meta(description="Key of the choice that `rate` makes.")] = 6198
+    seed: Annotated[
+        int,
+        Meta(description="Key of the choice that `rate` makes.", ge=-(2**63), le=2**63 - 1),
+    ] = 6198
 
     # Dolma's own mix configs carry these; they decide no byte here.
     processes: Annotated[int | None, Meta(extra={"flag": False})] = None
@@ -195,7 +205,7 @@ class Mix(Options, frozen=True, kw_only=True):
 
 
 class Tokenize(DocumentOptions, frozen=True, kw_only=True):
-    """Encode documents, end each with EOS, and write the ids as memory-mappable files."""
+    """Encode documents into memory-mappable token files."""
 
     tokenizer: Annotated[
         str, Meta(description="A tokenizer.json, a folder that holds one, or a hub id.")
@@ -218,7 +228,11 @@ class Tokenize(DocumentOptions, frozen=True, kw_only=True):
 
 
 class Recipe(Options, frozen=True, kw_only=True):
-    """Stages, one after the other; each is {tag|dedupe|mix|tokenize: {its keys}}."""
+    """Run the stages of a recipe, one after the other.
+
+    A recipe has `stages`, a list of {tag: {...}}, {dedupe: {...}}, {mix: {...}}, {tokenize: {...}}
+    with each command's keys. What is finished is not done again.
+    """
 
     stages: Annotated[
         list[dict[str, dict[str, Any]]], Meta(description="The stages.", extra={"flag": False})
@@ -239,11 +253,12 @@ def build(kind: type[T], values: Mapping[str, Any], *, where: str = "") -> T:
 def _explain(message: str, kind: type) -> str:
     unknown = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?$", message)
     if unknown is None:
+        message = message.replace("Object missing required field", "missing the key")
         return message.replace(" - at `$.", " - at `")
     key, place = unknown.group(1), (unknown.group(2) or "").lstrip(".")
     known = sorted(_keys_at(kind, place))
     near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
     return f"unknown key {key!r}{f' in {place}' if place else ''}; {hint}"
 
 

@@ -93,8 +93,10 @@ def convert_file(task: ConvertTask) -> Result:
     """Read one attribute file beside its documents and write it in the other format."""
     documents = DocumentReader(task.shard.path, fields=task.fields, limit=task.limit)
     reader = attributes.Reader(task.source, task.source_format, task.columns, task.shard.path)
-    with files.write_atomically(task.output) as stream:
-        writer = attributes.Writer(stream, task.format, task.columns, {"converted": True})
+    with (
+        files.write_atomically(task.output) as stream,
+        attributes.Writer(stream, task.format, task.columns, {"converted": True}) as writer,
+    ):
         for batch in documents:
             table = reader.read(batch)
             values: Columns = {
@@ -103,9 +105,8 @@ def convert_file(task: ConvertTask) -> Result:
             }
             writer.write(batch, values)
             advance(len(batch), batch.n_bytes)
-        writer.close()
-    if task.limit is None:
-        reader.finish()
+        if task.limit is None:
+            reader.finish()
     return Result(
         documents=documents.n_documents,
         bytes_in=documents.n_bytes,

@@ -9,6 +9,7 @@ their UTF-8 bytes, then rows.
 from __future__ import annotations
 
 import functools
+import glob
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,6 +64,13 @@ class Fields:
 
     text: str = "text"
     id: str = "id"
+
+    def __post_init__(self) -> None:
+        if len({self.text, self.id, "source", "metadata"}) < 4:
+            raise ConfigError(
+                f"text_key {self.text!r} and id_key {self.id!r} must differ from each other and "
+                "from 'source' and 'metadata'"
+            )
 
 
 class Batch:
@@ -154,13 +162,15 @@ class Batch:
         )
 
 
-def find(documents: Iterable[str], *, attributes: str | None = None) -> list[Shard]:
+def find(documents: Sequence[str], *, attributes: str | None = None) -> list[Shard]:
     """The files that DOCS arguments name, in canonical order, each once.
 
     An argument is a file, a folder (the `documents/**` in it, or all of it if it lies within a
     `documents` folder) or a glob. Raises ConfigError where one matches nothing.
     """
     paths: dict[str, None] = {}
+    if not documents:
+        raise ConfigError("no documents: give files, folders (their documents/**) or globs")
     for argument in documents:
         matched = [path for path in _matches(argument) if format_of(path)]
         if not matched:
@@ -169,16 +179,27 @@ def find(documents: Iterable[str], *, attributes: str | None = None) -> list[Sha
                 f"a glob; files end in {', '.join(FORMATS)}"
             )
         paths.update(dict.fromkeys(matched))
-    return _place(list(paths), attributes)
+    return _place(_spelled_alike(paths), attributes)
+
+
+def _spelled_alike(paths: Iterable[str]) -> list[str]:
+    """Each path once: where absolute and relative ones are mixed, all are made absolute."""
+    local = [path for path in paths if not files.is_remote(path)]
+    if len({os.path.isabs(path) for path in local}) < 2:
+        return list(paths)
+    alike = (path if files.is_remote(path) else os.path.abspath(path) for path in paths)
+    return list(dict.fromkeys(alike))
 
 
 def _matches(argument: str) -> list[str]:
     if not files.is_folder(argument):
         return files.expand(argument)
-    folder = argument.rstrip("/")
-    if "documents" in folder.split("/"):
-        return files.expand(f"{folder}/**")
-    return files.expand(f"{folder}/**/documents/**")
+    folder, above = glob.escape(argument.rstrip("/")), argument.rstrip("/").split("/")
+    if above[-1] != "documents":
+        found = files.expand(f"{folder}/**/documents/**")
+        if found or "documents" not in above:
+            return found
+    return files.expand(f"{folder}/**")
 
 
 def format_of(path: str) -> str | None:
@@ -304,42 +325,54 @@ class DocumentReader:
         import numpy as np
         import pyarrow as pa
 
+        data = np.frombuffer(chunk, np.uint8)
+        line_ends = np.flatnonzero(data == ord("\n")) + 1
+        if not len(line_ends) or line_ends[-1] != len(chunk):  # the file's last line
+            line_ends = np.append(line_ends, len(chunk))
+        starts = np.concatenate(([0], line_ends[:-1]))
         try:
             _check_utf8(chunk)
             rows = decoder.decode_lines(chunk)
         except (msgspec.MsgspecError, UnicodeDecodeError, pa.ArrowInvalid):
-            raise self._first_fault(chunk, decoder, first_line) from None
-        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + 1
-        starts = np.concatenate(([0], ends))
-        ends = np.append(ends, len(chunk))
-        if len(rows) != len(starts):  # blank lines and the end of the chunk hold no document
-            full = [bool(chunk[a:b].strip()) for a, b in zip(starts, ends, strict=True)]
-            keep = np.flatnonzero(full)
-            starts, ends = starts[keep], ends[keep]
-            lines = first_line + keep
-        else:
-            lines = first_line + np.arange(len(rows))
+            rows = []  # line by line, to tell which one it is
+        keep = np.arange(len(starts))
+        if not _one_object_a_line(data, starts, line_ends, len(rows)):
+            rows, keep = self._decode_each(chunk, starts, line_ends, decoder, first_line)
         raw = None
         if self._keep_raw:
-            raw = pa.array(
-                [chunk[a:b] for a, b in zip(starts, ends, strict=True)], pa.large_binary()
-            )
+            bounds = zip(starts[keep].tolist(), line_ends[keep].tolist(), strict=True)
+            raw = pa.array([chunk[a:b] for a, b in bounds], pa.large_binary())
         return Batch(
-            _table(rows), path=self.path, first_row=first_row, lines=lines.astype(np.int64), raw=raw
+            _table(rows),
+            path=self.path,
+            first_row=first_row,
+            lines=(first_line + keep).astype(np.int64),
+            raw=raw,
         )
 
-    def _first_fault(
-        self, chunk: bytes, decoder: msgspec.json.Decoder[Any], first_line: int
-    ) -> DataError:
-        for i, line in enumerate(chunk.split(b"\n")):
+    def _decode_each(
+        self,
+        chunk: bytes,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        decoder: msgspec.json.Decoder[Any],
+        first_line: int,
+    ) -> tuple[list[Any], NDArray[np.int64]]:
+        """The documents of a chunk and the lines that hold them; raises for the first bad line."""
+        import numpy as np
+
+        rows, keep = [], []
+        for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            line = chunk[start:end]
             if not line.strip():
                 continue
             try:
                 line.decode("utf-8")
-                decoder.decode(line)
+                rows.append(decoder.decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                return DataError(self.path, first_line + i, str(error))
-        raise AssertionError(f"{self.path}: a chunk failed to decode but none of its lines did")
+                raise DataError(self.path, first_line + i, str(error)) from None
+            keep.append(i)
+        return rows, np.array(keep, np.int64)
 
     def _parquet(self) -> Iterator[Batch]:
         import numpy as np
@@ -362,7 +395,7 @@ class DocumentReader:
             if name not in file.schema_arrow.names:
                 raise DataError(self.path, None, f"has no column {name!r}")
         row = 0
-        for record in file.iter_batches(batch_size=4096):
+        for record in parquet_batches(file, self.path, batch_size=4096):
             columns = {name: record.column(name) for name in record.schema.names}
             for name in (fields.id, fields.text):
                 column = columns[name]
@@ -370,6 +403,10 @@ class DocumentReader:
                     raise DataError(
                         self.path, None, f"column {name!r} is {column.type}, not string"
                     )
+                try:
+                    column.validate(full=True)
+                except pa.ArrowInvalid as error:
+                    raise DataError(self.path, None, f"column {name!r}: {error}") from None
                 if column.null_count:
                     at = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
                     raise DataError(self.path, row + at + 1, f"`{name}` is null")
@@ -445,6 +482,18 @@ def _table(rows: list[Any]) -> pa.RecordBatch:
     )
 
 
+def parquet_batches(file: Any, path: str, **options: Any) -> Iterator[pa.RecordBatch]:
+    """`file.iter_batches(**options)`, but a page that cannot be read is a DataError."""
+    import pyarrow as pa
+
+    try:
+        yield from file.iter_batches(**options)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or the network, not the data
+        raise DataError(path, None, f"broken Parquet file: {error}") from None
+
+
 def whole_lines(reader: files.Reader) -> Iterator[bytes]:
     """The decompressed stream in pieces that end at a line's end (the last may lack its `\\n`)."""
     pending: list[bytes] = []  # joined once a line's end comes, so a 50 MB line costs one copy
@@ -457,6 +506,21 @@ def whole_lines(reader: files.Reader) -> Iterator[bytes]:
         pending = [block[cut:]] if cut < len(block) else []
     if pending:
         yield b"".join(pending)
+
+
+def _one_object_a_line(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], n_objects: int
+) -> bool:
+    """Whether decoded objects and lines are one to one, which the decoder does not check.
+
+    It would take an object over two lines, or two on one. But if each line starts with `{` and
+    ends with `}`, no line's end lies within an object (what follows a `}` there is no `{`), so
+    equal numbers mean one object a line.
+    """
+    if n_objects != len(starts):
+        return False
+    last = ends - 1 - (data[ends - 1] == ord("\n"))
+    return bool((data[starts] == ord("{")).all() and (data[last] == ord("}")).all())
 
 
 def _check_utf8(chunk: bytes) -> None:

@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
@@ -112,12 +111,14 @@ class Reader:
         self.sha256: str | None = None
         self._digest = hashlib.sha256()
         self._raw = open_raw(path)
+        self._broken: tuple[type[Exception], ...] = (EOFError, OSError)  # what no whole file raises
         compression = compression_of(path)
         if compression == "gz":
-            from isal import igzip
+            from isal import igzip, igzip_lib
 
             gzip_file = igzip.IGzipFile(fileobj=_Tee(self))  # type: ignore[no-untyped-call]
             self._stream: Any = gzip_file
+            self._broken = (*self._broken, igzip_lib.IsalError)
         elif compression == "zst":
             import pyarrow
 
@@ -129,7 +130,7 @@ class Reader:
     def read(self) -> bytes:
         try:
             block: bytes = self._stream.read(READ_BYTES)
-        except (EOFError, OSError, zlib.error) as error:
+        except self._broken as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk or the network, not the data
             compression = compression_of(self.path) or "file"

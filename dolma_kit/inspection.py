@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dolma_kit import files
-from dolma_kit.documents import format_of, whole_lines
+from dolma_kit.documents import format_of, parquet_batches, whole_lines
 from dolma_kit.errors import ConfigError, DataError
 
 
@@ -38,6 +38,8 @@ class _Id(msgspec.Struct):
 def _rows(path: str) -> Iterator[tuple[Any, str]]:
     if not files.exists(path):
         raise ConfigError(f"{path} does not exist")
+    if files.is_folder(path):
+        raise ConfigError(f"{path} is a folder: name one of its files")
     if format_of(path) == ".parquet":
         yield from _parquet_rows(path)
         return
@@ -61,7 +63,7 @@ def _rows(path: str) -> Iterator[tuple[Any, str]]:
 def _parquet_rows(path: str) -> Iterator[tuple[Any, str]]:
     from dolma_kit.attributes import open_parquet
 
-    for record in open_parquet(path).iter_batches(batch_size=1024):
+    for record in parquet_batches(open_parquet(path), path, batch_size=1024):
         for row in record.to_pylist():
             plain = {
                 k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v

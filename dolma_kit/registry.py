@@ -141,6 +141,8 @@ def _build(spec: Spec, kind: PartKind) -> Part:
     settings = parse_spec(spec) if isinstance(spec, str) else dict(spec)
     part_id = settings.pop("id", None)
     known = parts(kind)
+    if part_id is None:
+        raise ConfigError(f"no id in {spec!r}: write {{id: ...}}, one of `dolma-kit list {kind}`")
     if part_id not in known:
         near = difflib.get_close_matches(str(part_id), known, n=3)
         hint = (

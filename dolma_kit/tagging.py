@@ -107,6 +107,8 @@ def plan(settings: Tag) -> Plan:
 
 def checked_name(name: str, key: str) -> str:
     """A name that can stand in a path and in a column."""
+    if not name:
+        raise ConfigError(f"no {key}: give one with --{key}")
     if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
         raise ConfigError(
             f"{key} {name!r} cannot name a folder or column: letters, digits, _ . - after a letter"
@@ -128,8 +130,10 @@ def tag_file(task: TagTask) -> Result:
     taggers = registry.taggers(task.taggers)
     reader = DocumentReader(task.path, fields=task.fields, limit=task.limit)
     kinds = columns(taggers, task.experiment)
-    with files.write_atomically(task.output) as stream:
-        writer = attributes.Writer(stream, task.format, kinds, task.made_by)
+    with (
+        files.write_atomically(task.output) as stream,
+        attributes.Writer(stream, task.format, kinds, task.made_by) as writer,
+    ):
         for batch in reader:
             measured: attributes.Columns = {}
             for part in taggers:
@@ -137,7 +141,6 @@ def tag_file(task: TagTask) -> Result:
                     measured[attributes.column_name(task.experiment, part.id, key)] = value
             writer.write(batch, measured)
             advance(len(batch), batch.n_bytes)
-        writer.close()
     return Result(
         documents=reader.n_documents,
         bytes_in=reader.n_bytes,

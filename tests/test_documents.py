@@ -145,6 +145,10 @@ GOOD = line(id="a", text="x")
         (b'{"id": "a", "text": "x"\n', "truncated"),
         (b'{"id": "a", "text": "x"}, \n', "malformed"),
         (b"[1]\n", "got `array`"),
+        # The decoder of lines takes these: two objects on a line, one object on two.
+        (GOOD.strip() + GOOD, "trailing"),
+        (GOOD.strip() + GOOD + GOOD.replace(b",", b",\n"), "trailing"),
+        (GOOD.replace(b",", b",\n"), "truncated"),
         (b'{"id": "a", "text": "\xff"}\n', "utf-8"),
         (b'{"id": "a", "text": "x", "metadata": {"k": "\xc3"}}\n', "utf-8"),
         (b'{"id": "a", "text": "\\ud800"}\n', "truncated"),

@@ -12,7 +12,7 @@ import traceback
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 import dolma_kit
 from dolma_kit.errors import ConfigError, DolmaKitError
@@ -45,7 +45,10 @@ def _root(
     """Build and audit open pretraining corpora."""
 
 
-def _add_commands() -> None:
+def commands() -> typer.Typer:
+    """The application with all its commands, which are added on first use."""
+    if app.registered_commands:
+        return app
     from dolma_kit.cli import attributes, demo, inspect, list, stages, status, trace
 
     stages.add_to(app)
@@ -55,6 +58,7 @@ def _add_commands() -> None:
     inspect.add_to(app)
     status.add_to(app)
     attributes.add_to(app)
+    return app
 
 
 def run(arguments: list[str]) -> int:
@@ -62,10 +66,11 @@ def run(arguments: list[str]) -> int:
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
     try:
-        if not app.registered_commands:
-            _add_commands()
-        code = app(arguments, prog_name="dolma-kit", standalone_mode=False)
+        code = commands()(arguments, prog_name="dolma-kit", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except NoArgsIsHelpError as error:
+        print(error.format_message())
+        return error.exit_code
     except KeyboardInterrupt:
         return _fail("interrupted; what is finished is kept, run again to go on", 130)
     except (ClickException, DolmaKitError, OSError, MemoryError, RuntimeError, ValueError) as error:
@@ -82,7 +87,9 @@ def _exit_code(error: Exception) -> int:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ClickException):
-        return " ".join(error.format_message().split())
+        message = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        return f"{message}; see `{context.command_path} --help`" if context else message
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split()) or type(error).__name__

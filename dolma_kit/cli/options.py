@@ -88,11 +88,18 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
         # A switch that is on by default is turned off by --no-..., and the other way round.
         names = [f"{flag}/--no-{flag[2:]}"] if plain is bool else [flag]
         annotation = Annotated[
-            plain | None, typer.Option(*names, help=help_text, show_default=False)
+            plain | None,
+            typer.Option(*names, help=help_text, show_default=False, metavar=_metavar(plain)),
         ]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
+
+
+def _metavar(plain: Any) -> str | None:
+    """What `--help` shows for a value; Typer's own word for a choice or a switch."""
+    names = {int: "N", float: "X", str: "TEXT", list[str]: "A,B"}
+    return names.get(plain)
 
 
 def _plain(annotation: Any) -> Any:

@@ -70,9 +70,15 @@ class Plan:
 
 
 class Engine(Protocol):
-    """Runs units; `finished` is called in the driver, in whatever order they end."""
+    """Runs units; `finished` is called in the driver, in whatever order they end.
+
+    `prepare` has kernels compiled before units run, once and not in each worker, and returns the
+    seconds that loading them took.
+    """
 
     workers: int
+
+    def prepare(self, kernel_names: Sequence[str]) -> float: ...
 
     def run(
         self,
@@ -131,6 +137,8 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
             files.require_writable(folder)
             ledgers[folder] = Ledger(folder, plan.stage, plan.config, overwrite=options.overwrite)
             stack.callback(ledgers[folder].close)
+        for folder in plan.temporary:
+            files.require_writable(folder)
         digests = _Digests()
         todo = plan.phases
         if not _unfinished(plan.phases[-1], ledgers, digests):
@@ -142,9 +150,7 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
                     ledgers[unit.folder].recorded(unit.name) for unit in phase.units
                 ]
         if any(_unfinished(phase, ledgers, digests) for phase in todo):
-            from dolma_kit import kernels
-
-            outcome.compile_seconds = kernels.load(plan.kernels)
+            outcome.compile_seconds = engine.prepare(plan.kernels)
         for phase in todo:
             _run_phase(plan, phase, ledgers, digests, engine, options, outcome)
         for folder in plan.temporary:

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any
 
+from dolma_kit import kernels
 from dolma_kit.errors import DolmaKitError
 from dolma_kit.execute import Unit, Work
 from dolma_kit.execute import progress as reporting
@@ -29,6 +30,8 @@ from dolma_kit.ledger import Result
 
 REPORT_SECONDS = 0.1
 STOP_SECONDS = 5.0
+PRELOAD = "dolma_kit.execute.preload"  # by name: importing it is loading what it loads
+KERNELS_VARIABLE = "DOLMA_KIT_PRELOADED_KERNELS"
 
 
 class WorkerDied(DolmaKitError):
@@ -41,8 +44,21 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: list[_Worker] = []
+        self._prepared: set[str] = set()
         if workers == 1:
             bound_threads(1)
+
+    def prepare(self, kernel_names: Sequence[str]) -> float:
+        """Have kernels compiled and loaded, once for all workers; returns the seconds it took."""
+        new = [name for name in kernel_names if name not in self._prepared]
+        self._prepared.update(new)
+        if self.workers == 1:
+            return kernels.load(new)
+        if self._pool:
+            # The fork server runs already: one worker compiles, the others find it on disk.
+            return self._pool[0].load(new) if new else 0.0
+        self._pool = [_Worker(new)]
+        return self._pool[0].seconds
 
     def run(
         self,
@@ -81,7 +97,7 @@ class LocalEngine:
         progress: Progress,
     ) -> None:
         while len(self._pool) < min(self.workers, len(units)):
-            self._pool.append(_Worker())
+            self._pool.append(_Worker(()))
         waiting = iter(units)
         busy: dict[Connection, tuple[_Worker, Unit]] = {}
 
@@ -141,27 +157,60 @@ class RemoteTraceback(Exception):
 
 
 class _Worker:
-    def __init__(self) -> None:
+    """A worker process and our end of its pipe. `seconds` is what loading kernels took.
+
+    The first worker of this process starts the fork server, which loads the named kernels; later
+    ones are forked from it as it is.
+    """
+
+    def __init__(self, kernel_names: Sequence[str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, "numpy", "pyarrow", "msgspec", "numba"])
+        context.set_forkserver_preload([PRELOAD])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        os.environ[KERNELS_VARIABLE] = " ".join(kernel_names)
         with _without_main():
             self.process.start()
+        del os.environ[KERNELS_VARIABLE]
         theirs.close()
+        self.seconds = self.load(kernel_names) if kernel_names else 0.0
+
+    def load(self, kernel_names: Sequence[str]) -> float:
+        """Have kernels in this worker; returns the seconds that took, here or in the server."""
+        self.connection.send((_load_kernels, tuple(kernel_names)))
+        kind = "progress"
+        while kind == "progress":
+            try:
+                kind, *message = self.connection.recv()
+            except EOFError:
+                raise WorkerDied(f"a worker that loads kernels {self._fate()}") from None
+        if kind == "error":
+            raise message[0]
+        seconds: float = message[0]
+        return seconds
 
     def obituary(self, unit: Unit) -> str:
+        return (
+            f"the worker that did {unit.name} {self._fate()}; "
+            "what is finished is kept, run again to go on"
+        )
+
+    def _fate(self) -> str:
         self.process.join(timeout=5)
         code = self.process.exitcode
-        if code is not None and code < 0:
-            why = f"was killed by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL:
-                why += " (out of memory? try fewer --workers)"
-        else:
-            why = f"ended with exit code {code}"
-        return (
-            f"the worker that did {unit.name} {why}; what is finished is kept, run again to go on"
-        )
+        if code is None or code >= 0:
+            return f"ended with exit code {code}"
+        fate = f"was killed by {signal.Signals(-code).name}"
+        return fate + " (out of memory? try fewer --workers)" if -code == signal.SIGKILL else fate
+
+
+def _load_kernels(names: Sequence[str]) -> float:
+    """Runs in a worker: load kernels that the fork server has not."""
+    loaded = sys.modules.get(PRELOAD)
+    if loaded is not None and set(names) <= set(loaded.NAMES):
+        seconds: float = loaded.SECONDS
+        return seconds
+    return kernels.load(names)
 
 
 @contextlib.contextmanager

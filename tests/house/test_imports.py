@@ -25,7 +25,7 @@ LAYERS = [
     {"attributes", "ledger", "registry", "filtering", "inspection"},
     {"execute"},
     {"summary"},
-    {"tagging", "mixing", "conversion", "deduplication", "tokens", "order"},
+    {"tagging", "mixing", "shards", "conversion", "deduplication", "tokens", "order"},
     {"recipe"},
     {"demonstration", "cli"},
 ]

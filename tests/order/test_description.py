@@ -60,7 +60,7 @@ def test_absent_keys_come_from_tokens_json(run_yaml: Path, monkeypatch: pytest.M
             "Invalid enum value 'feistel' - at `order.kind`",
         ),
         ({"order": {"kind": "olmo", "seed": -1}}, "Expected `int` >= 0 - at `order.seed`"),
-        ({"order": {"kind": "olmo"}}, "missing required field `seed`"),
+        ({"order": {"kind": "olmo"}}, "missing the key `seed`"),
         ({"instance_filter": {"max_period": 13}}, "Expected `null`, got `object` - at `instance_f"),
         ({"segments": [{"from_step": 1}]}, "Expected `array` of length 0, got 1 - at `segments`"),
         ({"tokens": []}, "Expected `array` of length >= 1 - at `tokens`"),

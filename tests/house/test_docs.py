@@ -1,0 +1,64 @@
+"""House rules that are about words: documentation is made from code, and its examples are real."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dolma_kit
+from dolma_kit import config
+from dolma_kit.cli import reference
+from dolma_kit.order.description import RunDescription
+
+ROOT = Path(dolma_kit.__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_lists_the_commands_that_there_are() -> None:
+    assert reference.with_table(README) == README, "run `make docs`"
+
+
+def test_the_command_page_is_what_the_help_says() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert reference.page() == page, "run `make docs`"
+
+
+@pytest.mark.parametrize(("name", "command"), reference.leaves())
+def test_every_command_and_flag_has_help(name: str, command: object) -> None:
+    assert command.help, name
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readmes_configs_are_configs() -> None:
+    mix, run = (yaml.safe_load(block) for block in blocks("yaml"))
+    assert config.build(config.Mix, mix).streams[0].rate == 1.0
+    assert config.build(RunDescription, run).order.seed == 6198
+
+
+def test_the_readmes_python_names_what_there_is() -> None:
+    (block,) = blocks("python")
+    for name in re.findall(r"dolma_kit\.(\w+)\(", block):
+        assert callable(getattr(dolma_kit, name))
+    compile(block, "README.md", "exec")
+
+
+def test_the_readmes_commands_are_commands() -> None:
+    known = {name.removeprefix("dolma-kit ") for name, _ in reference.leaves()}
+    used = re.findall(r"\$ dolma-kit (.*)", README)
+    assert used
+    for line in used:
+        words = line.split()
+        assert words[0] in known or " ".join(words[:2]) in known, line
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {dolma_kit.__version__}" in changelog
