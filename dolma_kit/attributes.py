@@ -340,7 +340,9 @@ def open_parquet(path: str) -> Any:
 
     try:
         return pq.ParquetFile(path if not files.is_remote(path) else _remote(path))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise DataError(path, None, f"not a readable Parquet file: {error}") from None
 
 

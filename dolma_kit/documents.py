@@ -198,8 +198,21 @@ def _matches(argument: str) -> list[str]:
     if above[-1] != "documents":
         found = files.expand(f"{folder}/**/documents/**")
         if found or "documents" not in above:
-            return found
-    return files.expand(f"{folder}/**")
+            return [path for path in found if not _is_attribute_file(path)]
+    return [path for path in files.expand(f"{folder}/**") if not _is_attribute_file(path)]
+
+
+def _is_attribute_file(path: str) -> bool:
+    """Whether a path lies in an `attributes/` that has a `documents/` beside it.
+
+    Such a path can also lie below a `documents/`: that of an experiment of this name, or one that
+    holds a whole corpus.
+    """
+    parts = path.split("/")
+    return any(
+        part == "attributes" and files.is_folder("/".join([*parts[:i], "documents"]))
+        for i, part in enumerate(parts)
+    )
 
 
 def format_of(path: str) -> str | None:

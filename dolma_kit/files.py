@@ -118,7 +118,7 @@ class Reader:
 
             gzip_file = igzip.IGzipFile(fileobj=_Tee(self))  # type: ignore[no-untyped-call]
             self._stream: Any = gzip_file
-            self._broken = (*self._broken, igzip_lib.IsalError)
+            self._broken = (*self._broken, igzip_lib.IsalError)  # type: ignore[assignment]
         elif compression == "zst":
             import pyarrow
 

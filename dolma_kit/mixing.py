@@ -112,6 +112,7 @@ def plan(settings: Mix) -> Plan:
     choosing, joining, deciding, temporary = [], [], [], set()
     for stream in settings.streams:
         found = find(stream.documents)
+        _check_inputs(stream, found, settings.streams)
         columns = stream_columns(stream, found)
         wanted = _wanted(stream, columns)
         folder = output_folder(stream)
@@ -174,6 +175,19 @@ def _check_outputs(streams: list[Stream]) -> None:
         if key in seen:
             raise ConfigError(f"two streams named {stream.name!r} write to {stream.output.path}")
         seen.add(key)
+
+
+def _check_inputs(stream: Stream, shards: list[Shard], streams: list[Stream]) -> None:
+    """No input lies where a stream writes: a shard would replace it, or be read the next time."""
+    folders = [os.path.join(os.path.realpath(documents_folder(s)), "") for s in streams]
+    for shard in shards:
+        if not files.is_remote(shard.path) and os.path.realpath(shard.path).startswith(
+            tuple(folders)
+        ):
+            raise ConfigError(
+                f"stream {stream.name!r} reads {shard.path}, which lies in a folder that this mix "
+                "writes to: give another output path"
+            )
 
 
 def output_folder(stream: Stream) -> str:

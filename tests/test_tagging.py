@@ -329,6 +329,31 @@ def test_attributes_of_a_corpus_below_a_folder_named_documents_are_no_documents(
         assert run(str(corpus / "documents/web"), experiment=experiment).documents == 1
 
 
+@pytest.mark.parametrize("experiment", ["q", "documents", "attributes"])
+def test_attributes_are_no_documents_wherever_they_lie(
+    corpus: Path, write_documents: WriteDocuments, experiment: str
+) -> None:
+    for name in ("n/documents/c.jsonl", "n/documents/old/documents/c.jsonl",
+                 "n/documents/attributes/c.jsonl"):  # fmt: skip
+        write_documents(corpus / name, [{"id": name, "text": "x"}])
+    for again in (experiment, "second"):
+        assert run("n", experiment=again).documents == 3
+        assert run("n/documents", experiment=again).units_skipped == 3
+    made = [name for name in outputs(corpus / "n") if name.endswith(".parquet")]
+    assert sorted(made) == sorted(
+        f"{place}attributes/{name}/{tree}.parquet"
+        for name in (experiment, "second")
+        for place, tree in (("", "c"), ("", "attributes/c"), ("documents/old/", "c"))
+    )
+
+
+def test_the_working_directory_is_a_folder_too(corpus: Path, monkeypatch: Any) -> None:
+    assert run(".").documents == 12
+    monkeypatch.chdir(corpus / "wiki")
+    assert run(".", experiment="r").documents == 5
+    assert Path("attributes/r/c.parquet").is_file()
+
+
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 def test_ids_are_carried_as_they_are(
     corpus: Path, write_documents: WriteDocuments, format: str

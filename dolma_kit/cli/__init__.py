@@ -17,6 +17,8 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 import dolma_kit
 from dolma_kit.errors import ConfigError, DolmaKitError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="dolma-kit",
     help="Build and audit open pretraining corpora.",
@@ -67,12 +69,14 @@ def run(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--traceback"]
     try:
         code = commands()(arguments, prog_name="dolma-kit", standalone_mode=False)
+        if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except NoArgsIsHelpError as error:
         print(error.format_message())
         return error.exit_code
     except KeyboardInterrupt:
-        return _fail("interrupted; what is finished is kept, run again to go on", 130)
+        return _fail("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
     except (ClickException, DolmaKitError, OSError, MemoryError, RuntimeError, ValueError) as error:
         if show_traceback:
             traceback.print_exc()

@@ -23,5 +23,9 @@ def inspect(
     """Print one row of a file as a line of JSON."""
     from dolma_kit.inspection import row_by_id, row_by_number
 
-    found = row_by_number(path, row or 1) if document_id is None else row_by_id(path, document_id)
+    found = (
+        row_by_number(path, 1 if row is None else row)
+        if document_id is None
+        else row_by_id(path, document_id)
+    )
     typer.echo(found)
