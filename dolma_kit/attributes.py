@@ -10,25 +10,21 @@ points of the text, end exclusive, never beyond the text. NaN and null mean: no 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
-
-import msgspec
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dolma_kit import files
-from dolma_kit.errors import ConfigError, DataError, MissingAttributes, VerificationError
+from dolma_kit.errors import ConfigError, MissingAttributes, VerificationError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from dolma_kit.documents import Batch, Shard
+    from dolma_kit.layout import Shard
 
 Kind = Literal["score", "spans"]
 Format = Literal["parquet", "jsonl"]
-VERSION = 1
-METADATA_KEY = b"dolma_kit"
 SUFFIXES: dict[Format, str] = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
 JSONL_SUFFIXES = (".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl", ".json")
 JSONL_MEMBER_BYTES = 4 << 20
@@ -65,78 +61,6 @@ def no_spans(n_docs: int) -> Spans:
     return Spans(np.zeros(n_docs + 1, np.int64), nothing, nothing, np.zeros(0, np.float64))
 
 
-class Writer:
-    """Writes one attribute file; use it inside `files.write_atomically`.
-
-    `kinds` are the columns in their order. `made_by` (plain data) is recorded in the file: what
-    made it, with the SHA-256 of each model.
-    """
-
-    def __init__(
-        self,
-        stream: IO[bytes],
-        format: Format,
-        kinds: Mapping[str, Kind],
-        made_by: Mapping[str, Any],
-    ) -> None:
-        self._stream = stream
-        self._kinds = dict(kinds)
-        self._parquet: Any = None
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._is_parquet = format == "parquet"
-        if self._is_parquet:
-            import pyarrow.parquet as pq
-
-            note = msgspec.json.encode({"version": VERSION, **made_by}, order="deterministic")
-            self._schema = schema(kinds).with_metadata({METADATA_KEY: note})
-            self._parquet = pq.ParquetWriter(
-                stream, self._schema, compression="zstd", use_dictionary=False
-            )
-
-    def write(self, batch: Batch, columns: Columns) -> None:
-        """One row a document of the batch; `columns` has exactly the keys that were declared."""
-        lengths = None if self._is_parquet else batch.n_characters
-        self.write_rows(batch.table.column("id"), batch.table.column("source"), lengths, columns)
-
-    def write_rows(
-        self,
-        ids: pa.Array,
-        sources: pa.Array,
-        n_characters: NDArray[np.int64] | None,
-        columns: Columns,
-    ) -> None:
-        """The same for documents that are not at hand; Parquet needs ids and columns alone."""
-        if columns.keys() != self._kinds.keys():
-            odd = sorted(columns.keys() ^ self._kinds.keys())
-            raise AssertionError(f"columns differ from the declared ones: {odd}")
-        if self._is_parquet:
-            self._parquet.write_batch(to_arrow(ids, columns, self._kinds))
-            return
-        assert n_characters is not None
-        block = _dolma_rows(ids, sources, n_characters, columns)
-        self._pending.append(block)
-        self._pending_bytes += len(block)
-        if self._pending_bytes >= JSONL_MEMBER_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._stream.write(files.compress(b"".join(self._pending), "gz"))
-        self._pending, self._pending_bytes = [], 0
-
-    def close(self) -> None:
-        if self._is_parquet:
-            self._parquet.close()
-        else:
-            self._flush()
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()  # also after an error, while the stream is open: pyarrow complains otherwise
-
-
 def schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     import pyarrow as pa
 
@@ -163,38 +87,6 @@ def to_arrow(ids: pa.Array, columns: Columns, kinds: Mapping[str, Kind]) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema(kinds))
 
 
-class _DolmaRow(msgspec.Struct):
-    id: str
-    attributes: dict[str, list[tuple[int, int, float]]]
-    source: str | None = ""
-
-
-def _dolma_rows(
-    ids: pa.Array, sources: pa.Array, n_characters: NDArray[np.int64], columns: Columns
-) -> bytes:
-    """Documents in Dolma's row format; a key without spans or value is omitted, as Dolma does."""
-    import numpy as np
-
-    lengths = n_characters.tolist()
-    rows: list[dict[str, list[tuple[int, int, float]]]] = [{} for _ in lengths]
-    for name, value in columns.items():
-        if isinstance(value, Spans):
-            triples = list(
-                zip(value.start.tolist(), value.end.tolist(), value.score.tolist(), strict=True)
-            )
-            offsets = value.offsets.tolist()
-            for i in np.flatnonzero(np.diff(value.offsets)).tolist():
-                rows[i][name] = triples[offsets[i] : offsets[i + 1]]
-        else:
-            scores = np.asarray(value, np.float64)
-            for i in np.flatnonzero(~np.isnan(scores)).tolist():
-                rows[i][name] = [(0, lengths[i], float(scores[i]))]
-    names = zip(ids.to_pylist(), sources.to_pylist(), rows, strict=True)
-    return msgspec.json.Encoder().encode_lines(
-        [_DolmaRow(id, row, source or "") for id, source, row in names]
-    )
-
-
 def locate(shard: Shard, experiment: str) -> tuple[str, Format]:
     """The attribute file of a shard; none, or one in each format, is an error.
 
@@ -217,165 +109,6 @@ def locate(shard: Shard, experiment: str) -> tuple[str, Format]:
     return found[0]
 
 
-class Reader:
-    """Reads an attribute file beside its documents, batch by batch, and checks that they match.
-
-    `kinds` are the wanted columns; one that the file does not have gives no values. A file that
-    is shorter or longer than its documents, or carries other ids, is a VerificationError that
-    names file and row (from 1).
-    """
-
-    def __init__(
-        self, path: str, format: Format, kinds: Mapping[str, Kind], documents: str
-    ) -> None:
-        self.path = path
-        self._kinds = kinds
-        self._documents = documents
-        self._row = 0
-        self._tables = self._parquet_tables() if format == "parquet" else self._jsonl_tables()
-        self._held: pa.Table | None = None
-        self.clamped = 0
-
-    def read(self, batch: Batch) -> pa.Table:
-        """The rows of a batch's documents: `id` and the wanted columns, as Arrow."""
-        import pyarrow as pa
-
-        parts, missing = [], len(batch)
-        while missing:
-            table = self._held if self._held is not None else next(self._tables, None)
-            if table is None:
-                have = self._row + len(batch) - missing
-                raise VerificationError(
-                    f"{self.path} has {have} rows, {self._documents} has more documents: tag or "
-                    "dedupe it again with --overwrite"
-                )
-            parts.append(table.slice(0, missing))
-            self._held = table.slice(missing) if len(table) > missing else None
-            missing -= len(parts[-1])
-        table = pa.concat_tables(parts).combine_chunks()
-        self._check_ids(table, batch)
-        self._row += len(batch)
-        return table
-
-    def _check_ids(self, table: pa.Table, batch: Batch) -> None:
-        ids = table.column("id").combine_chunks()
-        ids = ids.chunk(0) if hasattr(ids, "chunk") else ids
-        if ids.equals(batch.table.column("id")):
-            return
-        theirs = ids.to_pylist()
-        at = next(i for i, (a, b) in enumerate(zip(theirs, batch.ids, strict=True)) if a != b)
-        raise VerificationError(
-            f"{self.path} row {self._row + at + 1} is of document {theirs[at]!r}, but "
-            f"{self._documents}:{batch.lines[at]} is {batch.ids[at]!r}: they do not belong "
-            "together; make the attributes again with --overwrite"
-        )
-
-    def finish(self) -> None:
-        """To be called after the last document: a longer attribute file is an error."""
-        left = self._held if self._held is not None else next(self._tables, None)
-        if left is not None and len(left):
-            raise VerificationError(
-                f"{self.path} has more than the {self._row} rows that {self._documents} has "
-                "documents: make the attributes again with --overwrite"
-            )
-
-    def _parquet_tables(self) -> Iterator[pa.Table]:
-        import pyarrow as pa
-
-        from dolma_kit.documents import parquet_batches
-
-        wanted = schema(self._kinds)
-        file = open_parquet(self.path)
-        names = [name for name in wanted.names if name in file.schema_arrow.names]
-        if "id" not in names:
-            raise DataError(self.path, None, "has no column 'id'")
-        for record in parquet_batches(file, self.path, batch_size=8192, columns=names):
-            table = pa.Table.from_batches([record])
-            columns = [
-                table.column(f.name).cast(f.type)
-                if f.name in names
-                else pa.nulls(len(table), f.type)
-                for f in wanted
-            ]
-            yield pa.Table.from_arrays(columns, schema=wanted)
-
-    def _jsonl_tables(self) -> Iterator[pa.Table]:
-        import pyarrow as pa
-
-        wanted = schema(self._kinds)
-        for rows in _read_jsonl(self.path):
-            arrays = [pa.array([row.id for row in rows], pa.string())]
-            for name, kind in self._kinds.items():
-                values = [row.attributes.get(name) for row in rows]
-                if kind == "score":
-                    scores = [spans[0][2] if spans else None for spans in values]
-                    arrays.append(pa.array(scores, pa.float64()))
-                else:
-                    arrays.append(_span_lists(values))
-            yield pa.Table.from_arrays(arrays, schema=wanted)
-
-
-def _span_lists(values: Sequence[Sequence[tuple[int, int, float]] | None]) -> pa.ListArray:
-    """Lists of (start, end, score) as Arrow; a missing list is an empty one."""
-    import numpy as np
-    import pyarrow as pa
-
-    lists = [value or () for value in values]
-    offsets = np.zeros(len(lists) + 1, np.int32)
-    np.cumsum([len(spans) for spans in lists], out=offsets[1:])
-    flat = np.array([span for spans in lists for span in spans], np.float64).reshape(-1, 3)
-    columns = [
-        pa.array(flat[:, 0].astype(np.int64)),
-        pa.array(flat[:, 1].astype(np.int64)),
-        pa.array(flat[:, 2]),
-    ]
-    spans = pa.StructArray.from_arrays(columns, names=["start", "end", "score"])
-    return pa.ListArray.from_arrays(pa.array(offsets), spans)
-
-
-def open_parquet(path: str) -> Any:
-    """A pyarrow ParquetFile, local or remote; DataError for a file that is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path if not files.is_remote(path) else _remote(path))
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DataError(path, None, f"not a readable Parquet file: {error}") from None
-
-
-def _remote(path: str) -> Any:
-    import fsspec
-
-    return fsspec.open(path, "rb").open()
-
-
-def _read_jsonl(path: str) -> Iterator[list[_DolmaRow]]:
-    from dolma_kit.documents import whole_lines
-
-    decoder = msgspec.json.Decoder(_DolmaRow)
-    reader = files.Reader(path)
-    first_line = 1
-    try:
-        for chunk in whole_lines(reader):
-            try:
-                rows = decoder.decode_lines(chunk)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                for i, line in enumerate(chunk.split(b"\n")):
-                    try:
-                        if line.strip():
-                            decoder.decode(line)
-                    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                        raise DataError(path, first_line + i, str(error)) from None
-                raise
-            first_line += chunk.count(b"\n")
-            yield rows
-    finally:
-        reader.close()
-
-
 def values_of(column: pa.ChunkedArray, kind: Kind) -> NDArray[np.float64] | Spans:
     """A column as arrays: scores with NaN for null, or spans with nothing for null."""
     import numpy as np
@@ -391,29 +124,6 @@ def values_of(column: pa.ChunkedArray, kind: Kind) -> NDArray[np.float64] | Span
     fields = array.flatten()  # respects the slice and leaves out null lists
     start, end, score = (fields.field(i).to_numpy() for i in range(3))
     return Spans(offsets, start, end, score)
-
-
-def kinds_in(path: str, format: Format) -> dict[str, Kind | None]:
-    """The columns of an attribute file; None where JSONL leaves a column's kind open.
-
-    Parquet tells by its schema; JSONL is read through, since any row may bring a key.
-    """
-    if format == "parquet":
-        import pyarrow as pa
-
-        fields = open_parquet(path).schema_arrow
-        return {
-            f.name: "spans"
-            if pa.types.is_list(f.type) or pa.types.is_large_list(f.type)
-            else "score"
-            for f in fields
-            if f.name not in ("id", "source")
-        }
-    names: dict[str, Kind | None] = {}
-    for rows in _read_jsonl(path):
-        for row in rows:
-            names.update(dict.fromkeys(row.attributes))
-    return names
 
 
 def declared_kind(name: str) -> Kind | None:
@@ -438,17 +148,6 @@ def declared_columns(shard: Shard, experiment: str) -> dict[str, Kind]:
     found = ledger.read(_folder(shard, experiment))
     columns: dict[str, Kind] = found[0].config.get("columns", {}) if found else {}
     return columns
-
-
-def known_columns(shard: Shard, experiment: str) -> dict[str, Kind]:
-    """The columns of a shard's attributes, as the ledger, the file and the registry tell them.
-
-    In JSONL of another tool a key that nobody declares is taken to be spans.
-    """
-    if declared := declared_columns(shard, experiment):
-        return declared
-    found = kinds_in(*locate(shard, experiment))
-    return {name: kind or declared_kind(name) or "spans" for name, kind in found.items()}
 
 
 def _folder(shard: Shard, experiment: str) -> str:

@@ -7,16 +7,20 @@ the keyword arguments of the Python function are its fields, with the help text 
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from dolma_kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import yaml
 
 T = TypeVar("T")
 
@@ -296,7 +300,7 @@ def read(path_or_name: str) -> dict[str, Any]:
                 )
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _unique_keys())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config {path_or_name}: {error}") from None
     except yaml.YAMLError as error:
@@ -304,6 +308,28 @@ def read(path_or_name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path_or_name} holds no keys: a config is a mapping")
     return values
+
+
+@functools.cache
+def _unique_keys() -> type[yaml.SafeLoader]:
+    """A YAML loader that refuses a key that stands twice, of which PyYAML takes the last."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            merge = "tag:yaml.org,2002:merge"  # `<<`, whose keys give way to those that stand here
+            keys = [
+                self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merge
+            ]
+            for key in keys:
+                if keys.count(key) > 1:
+                    place = node.start_mark
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} stands twice", place
+                    )
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def _shipped_folder() -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dolma_kit import attributes, config, files
+from dolma_kit import attribute_files, attributes, config, files
 from dolma_kit.attributes import Columns, Format, Kind
 from dolma_kit.config import Convert
-from dolma_kit.documents import DocumentReader, Fields, Shard, allot, find
+from dolma_kit.documents import DocumentReader, Fields, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
+from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
 from dolma_kit.summary import Summary, summarize
 from dolma_kit.tagging import checked_name
@@ -63,7 +64,7 @@ def plan(settings: Convert) -> Plan:
     shards = find(settings.documents, attributes=settings.attributes)
     columns: dict[str, Kind] = {}
     for shard in shards:
-        columns.update(attributes.known_columns(shard, settings.experiment))
+        columns.update(attribute_files.known_columns(shard, settings.experiment))
     fields = Fields(settings.text_key, settings.id_key)
     units = []
     for shard, limit in allot(shards, settings.limit, fields):
@@ -92,10 +93,10 @@ def plan(settings: Convert) -> Plan:
 def convert_file(task: ConvertTask) -> Result:
     """Read one attribute file beside its documents and write it in the other format."""
     documents = DocumentReader(task.shard.path, fields=task.fields, limit=task.limit)
-    reader = attributes.Reader(task.source, task.source_format, task.columns, task.shard.path)
+    reader = attribute_files.Reader(task.source, task.source_format, task.columns, task.shard.path)
     with (
         files.write_atomically(task.output) as stream,
-        attributes.Writer(stream, task.format, task.columns, {"converted": True}) as writer,
+        attribute_files.Writer(stream, task.format, task.columns, {"converted": True}) as writer,
     ):
         for batch in documents:
             table = reader.read(batch)

@@ -286,7 +286,8 @@ def _train_tokenizer(folder: str) -> Row:
     """A byte-level BPE on the mixed text, with OLMo's masks as added tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from dolma_kit.documents import DocumentReader, find
+    from dolma_kit.documents import DocumentReader
+    from dolma_kit.layout import find
 
     started = time.perf_counter()
     tokenizer = Tokenizer(models.BPE())

@@ -1,25 +1,21 @@
-"""Documents: how they are found, how they are read, and the Arrow batch in which they travel.
+"""Documents: the one reader of all stages, and the Arrow batch in which they travel.
 
 On disk they are Dolma's: `<dir>/documents/**/X.jsonl.gz` (also .zst, plain, .parquet), one JSON
-object a line with `id` and `text`, both strings. Lines end at `\\n` only, never at U+2028 or a
-lone carriage return. The canonical order of documents is: the arguments as given, then paths by
-their UTF-8 bytes, then rows.
+object a line with `id` and `text`, both strings.
 """
 
 from __future__ import annotations
 
 import functools
-import glob
-import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from dolma_kit import files
-from dolma_kit.errors import ConfigError, DataError, MissingInput
+from dolma_kit import files, jsonl, parquet
+from dolma_kit.errors import ConfigError, DataError
+from dolma_kit.layout import Shard, format_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,34 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMATS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.zstd",
-           ".json.zstd", ".parquet")  # fmt: skip
 BATCH_BYTES = files.READ_BYTES
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file of documents and its place in the command.
-
-    `attributes` is the folder that holds its experiments (`<dir>/attributes` for a file below
-    `<dir>/documents`, else the one that was given, else None), `tree` the path below `documents/`
-    without its format's suffix, `src` the path by which outputs name the file: relative to the
-    deepest folder that holds all `documents/` folders of the command.
-    """
-
-    path: str
-    attributes: str | None
-    tree: str
-    src: str
-
-    def attribute_stem(self, experiment: str) -> str:
-        """`<dir>/attributes/<experiment>/<tree>/X`, to which a format's suffix is added."""
-        if self.attributes is None:
-            raise ConfigError(
-                f"{self.path} lies outside a documents/ folder: say with --attributes DIR where "
-                "its attributes are"
-            )
-        return f"{self.attributes}/{experiment}/{self.tree}"
 
 
 @dataclass(frozen=True)
@@ -162,121 +131,6 @@ class Batch:
         )
 
 
-def find(documents: Sequence[str], *, attributes: str | None = None) -> list[Shard]:
-    """The files that DOCS arguments name, in canonical order, each once.
-
-    An argument is a file, a folder (the `documents/**` in it, or all of it if it lies within a
-    `documents` folder) or a glob. Raises ConfigError where one matches nothing.
-    """
-    paths: dict[str, None] = {}
-    if not documents:
-        raise ConfigError("no documents: give files, folders (their documents/**) or globs")
-    for argument in documents:
-        matched = [path for path in _matches(argument) if format_of(path)]
-        if not matched:
-            raise MissingInput(
-                f"no documents match {argument!r}: give a file, a folder that holds documents/, or "
-                f"a glob; files end in {', '.join(FORMATS)}"
-            )
-        paths.update(dict.fromkeys(matched))
-    return _place(_spelled_alike(paths), attributes)
-
-
-def _spelled_alike(paths: Iterable[str]) -> list[str]:
-    """Each path once: where absolute and relative ones are mixed, all are made absolute."""
-    local = [path for path in paths if not files.is_remote(path)]
-    if len({os.path.isabs(path) for path in local}) < 2:
-        return list(paths)
-    alike = (path if files.is_remote(path) else os.path.abspath(path) for path in paths)
-    return list(dict.fromkeys(alike))
-
-
-def _matches(argument: str) -> list[str]:
-    if not files.is_folder(argument):
-        return files.expand(argument)
-    folder, above = glob.escape(argument.rstrip("/")), argument.rstrip("/").split("/")
-    if above[-1] != "documents":
-        found = files.expand(f"{folder}/**/documents/**")
-        if found or "documents" not in above:
-            return [path for path in found if not _is_attribute_file(path)]
-    return [path for path in files.expand(f"{folder}/**") if not _is_attribute_file(path)]
-
-
-def _is_attribute_file(path: str) -> bool:
-    """Whether a path lies in an `attributes/` that has a `documents/` beside it.
-
-    Such a path can also lie below a `documents/`: that of an experiment of this name, or one that
-    holds a whole corpus.
-    """
-    parts = path.split("/")
-    return any(
-        part == "attributes" and files.is_folder("/".join([*parts[:i], "documents"]))
-        for i, part in enumerate(parts)
-    )
-
-
-def format_of(path: str) -> str | None:
-    """The suffix of FORMATS that a path ends in, None for others; hidden files are none of ours."""
-    name = os.path.basename(path).lower()
-    if name.startswith("."):
-        return None
-    return max((suffix for suffix in FORMATS if name.endswith(suffix)), key=len, default=None)
-
-
-def _place(paths: Sequence[str], attributes: str | None) -> list[Shard]:
-    split = [_split_at_documents(path) for path in paths]
-    bases = [base for base, _ in split if base is not None]
-    loose = [
-        os.path.dirname(path) for path, (base, _) in zip(paths, split, strict=True) if base is None
-    ]
-    root = _deepest_common(bases + loose)
-    shards = []
-    for path, (base, tree) in zip(paths, split, strict=True):
-        src = _below(path, root)
-        if base is None:
-            tree = src
-        suffix = format_of(tree)
-        if suffix:
-            tree = tree[: -len(suffix)]
-        shards.append(Shard(path, f"{base}/attributes" if base else attributes, tree, src))
-    seen: dict[tuple[str | None, str], str] = {}
-    for shard in shards:
-        other = seen.setdefault((shard.attributes, shard.tree), shard.path)
-        if other != shard.path:
-            raise ConfigError(
-                f"{other} and {shard.path} would share one attribute file: rename one of them"
-            )
-    return shards
-
-
-def _below(path: str, root: str | None) -> str:
-    if root is None:
-        return path
-    return path[len(root) + 1 :] if files.is_remote(path) else os.path.relpath(path, root)
-
-
-def _split_at_documents(path: str) -> tuple[str | None, str]:
-    """(`<dir>`, `<tree>/X`) of `<dir>/documents/<tree>/X`; the last `documents` counts."""
-    parts = path.split("/")
-    for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "documents":
-            return "/".join(parts[:i]) or ("/" if path.startswith("/") else "."), "/".join(
-                parts[i + 1 :]
-            )
-    return None, os.path.basename(path)
-
-
-def _deepest_common(folders: Sequence[str]) -> str | None:
-    if not folders:
-        return None
-    if any(files.is_remote(folder) for folder in folders):
-        split = [folder.split("/") for folder in folders]
-        levels = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*split, strict=False))
-        common = [level[0] for level in levels]
-        return "/".join(common) if len(common) > 2 else None
-    return os.path.commonpath([os.path.abspath(folder) for folder in folders])
-
-
 class DocumentReader:
     """Iterates over a file's documents in batches of about BATCH_BYTES of JSON.
 
@@ -317,98 +171,37 @@ class DocumentReader:
             yield batch
 
     def _json_lines(self) -> Iterator[Batch]:
-        decoder = _decoder(self._fields)
+        import pyarrow as pa
+
         reader = files.Reader(self.path)
-        next_line, next_row = 1, 0
+        row = 0
         try:
-            for chunk in whole_lines(reader):
+            for chunk, rows in jsonl.read(reader, _decoder(self._fields)):
                 self.n_bytes += len(chunk)
-                batch = self._decode(chunk, decoder, next_line, next_row)
-                next_line += chunk.count(b"\n")
-                next_row += len(batch)
-                if len(batch):
-                    yield batch
+                if not rows.objects:
+                    continue
+                raw = None
+                if self._keep_raw:
+                    bounds = zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)
+                    raw = pa.array([chunk[a:b] for a, b in bounds], pa.large_binary())
+                table = _table(rows.objects)
+                yield Batch(table, path=self.path, first_row=row, lines=rows.lines, raw=raw)
+                row += len(rows.objects)
             self.sha256 = reader.sha256
         finally:
             reader.close()
 
-    def _decode(
-        self, chunk: bytes, decoder: msgspec.json.Decoder[Any], first_line: int, first_row: int
-    ) -> Batch:
-        import numpy as np
-        import pyarrow as pa
-
-        data = np.frombuffer(chunk, np.uint8)
-        line_ends = np.flatnonzero(data == ord("\n")) + 1
-        if not len(line_ends) or line_ends[-1] != len(chunk):  # the file's last line
-            line_ends = np.append(line_ends, len(chunk))
-        starts = np.concatenate(([0], line_ends[:-1]))
-        try:
-            _check_utf8(chunk)
-            rows = decoder.decode_lines(chunk)
-        except (msgspec.MsgspecError, UnicodeDecodeError, pa.ArrowInvalid):
-            rows = []  # line by line, to tell which one it is
-        keep = np.arange(len(starts))
-        if not _one_object_a_line(data, starts, line_ends, len(rows)):
-            rows, keep = self._decode_each(chunk, starts, line_ends, decoder, first_line)
-        raw = None
-        if self._keep_raw:
-            bounds = zip(starts[keep].tolist(), line_ends[keep].tolist(), strict=True)
-            raw = pa.array([chunk[a:b] for a, b in bounds], pa.large_binary())
-        return Batch(
-            _table(rows),
-            path=self.path,
-            first_row=first_row,
-            lines=(first_line + keep).astype(np.int64),
-            raw=raw,
-        )
-
-    def _decode_each(
-        self,
-        chunk: bytes,
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        decoder: msgspec.json.Decoder[Any],
-        first_line: int,
-    ) -> tuple[list[Any], NDArray[np.int64]]:
-        """The documents of a chunk and the lines that hold them; raises for the first bad line."""
-        import numpy as np
-
-        rows, keep = [], []
-        for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            line = chunk[start:end]
-            if not line.strip():
-                continue
-            try:
-                line.decode("utf-8")
-                rows.append(decoder.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise DataError(self.path, first_line + i, str(error)) from None
-            keep.append(i)
-        return rows, np.array(keep, np.int64)
-
     def _parquet(self) -> Iterator[Batch]:
         import numpy as np
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         fields = self._fields
-        try:
-            stream: Any = self.path
-            if files.is_remote(self.path):
-                import fsspec
-
-                stream = fsspec.open(self.path, "rb").open()
-            file = pq.ParquetFile(stream)
-        except (pa.ArrowInvalid, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise DataError(self.path, None, f"not a readable Parquet file: {error}") from None
+        file = parquet.open_file(self.path)
         for name in (fields.id, fields.text):
             if name not in file.schema_arrow.names:
                 raise DataError(self.path, None, f"has no column {name!r}")
         row = 0
-        for record in parquet_batches(file, self.path, batch_size=4096):
+        for record in parquet.batches(file, self.path, batch_size=4096):
             columns = {name: record.column(name) for name in record.schema.names}
             for name in (fields.id, fields.text):
                 column = columns[name]
@@ -493,56 +286,6 @@ def _table(rows: list[Any]) -> pa.RecordBatch:
         ],
         names=["id", "text", "source", "metadata"],
     )
-
-
-def parquet_batches(file: Any, path: str, **options: Any) -> Iterator[pa.RecordBatch]:
-    """`file.iter_batches(**options)`, but a page that cannot be read is a DataError."""
-    import pyarrow as pa
-
-    try:
-        yield from file.iter_batches(**options)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk or the network, not the data
-        raise DataError(path, None, f"broken Parquet file: {error}") from None
-
-
-def whole_lines(reader: files.Reader) -> Iterator[bytes]:
-    """The decompressed stream in pieces that end at a line's end (the last may lack its `\\n`)."""
-    pending: list[bytes] = []  # joined once a line's end comes, so a 50 MB line costs one copy
-    while block := reader.read():
-        cut = block.rfind(b"\n") + 1
-        if not cut:
-            pending.append(block)
-            continue
-        yield b"".join([*pending, block[:cut]])
-        pending = [block[cut:]] if cut < len(block) else []
-    if pending:
-        yield b"".join(pending)
-
-
-def _one_object_a_line(
-    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], n_objects: int
-) -> bool:
-    """Whether decoded objects and lines are one to one, which the decoder does not check.
-
-    It would take an object over two lines, or two on one. But if each line starts with `{` and
-    ends with `}`, no line's end lies within an object (what follows a `}` there is no `{`), so
-    equal numbers mean one object a line.
-    """
-    if n_objects != len(starts):
-        return False
-    last = ends - 1 - (data[ends - 1] == ord("\n"))
-    return bool((data[starts] == ord("{")).all() and (data[last] == ord("}")).all())
-
-
-def _check_utf8(chunk: bytes) -> None:
-    """Raises ArrowInvalid for invalid UTF-8 anywhere, also in fields that are not decoded."""
-    import numpy as np
-    import pyarrow as pa
-
-    offsets = pa.py_buffer(np.array([0, len(chunk)], np.int64))
-    pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(chunk)).validate(full=True)
 
 
 def _as_json(column: pa.Array) -> pa.LargeBinaryArray:

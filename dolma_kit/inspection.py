@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from dolma_kit import files
-from dolma_kit.documents import format_of, parquet_batches, whole_lines
+from dolma_kit import files, jsonl, parquet
 from dolma_kit.errors import ConfigError, DataError
+from dolma_kit.layout import format_of
 
 
 def row_by_number(path: str, number: int) -> str:
@@ -47,7 +47,8 @@ def _rows(path: str) -> Iterator[tuple[Any, str]]:
     reader = files.Reader(path)
     first_line = 1
     try:
-        for chunk in whole_lines(reader):
+        # Line by line: a bad line further on is no reason not to show this one.
+        for chunk in jsonl.whole_lines(reader):
             for line, raw in enumerate(chunk.split(b"\n"), first_line):
                 if not raw.strip():
                     continue
@@ -61,9 +62,7 @@ def _rows(path: str) -> Iterator[tuple[Any, str]]:
 
 
 def _parquet_rows(path: str) -> Iterator[tuple[Any, str]]:
-    from dolma_kit.attributes import open_parquet
-
-    for record in parquet_batches(open_parquet(path), path, batch_size=1024):
+    for record in parquet.batches(parquet.open_file(path), path, batch_size=1024):
         for row in record.to_pylist():
             plain = {
                 k: v.decode("utf-8", "replace") if isinstance(v, bytes) else v

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attributes, config, files, ledger, registry, shards
+from dolma_kit import attribute_files, attributes, config, files, ledger, registry, shards
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import Mix, Stream
-from dolma_kit.documents import Batch, DocumentReader, Shard, allot, find
+from dolma_kit.documents import Batch, DocumentReader, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
+from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
 from dolma_kit.replacing import Replacement, replace
 from dolma_kit.summary import Summary, summarize
@@ -208,7 +209,7 @@ def stream_columns(stream: Stream, documents: list[Shard]) -> dict[str, dict[str
         columns: dict[str, Kind] = {}
         for shard in documents:
             attributes.locate(shard, name)  # a shard without its attributes is an error here
-            columns.update(attributes.known_columns(shard, name))
+            columns.update(attribute_files.known_columns(shard, name))
         found[name] = columns
     everywhere = [column for columns in found.values() for column in columns]
     if twice := sorted({c for c in everywhere if everywhere.count(c) > 1}):
@@ -258,7 +259,7 @@ def choose(task: ChooseTask) -> Result:
     filter_ = _filter(stream.keep, known) if stream.keep is not None else None
     policies = [registry.mixer(spec) for spec in stream.policies]
     documents = DocumentReader(task.shard.path, keep_raw=True, limit=task.limit)
-    readers = [attributes.Reader(p, f, k, task.shard.path) for p, f, k in task.attributes]
+    readers = [attribute_files.Reader(p, f, k, task.shard.path) for p, f, k in task.attributes]
     tally = Tally()
     output = stream.output
     with shards.PieceWriter(

@@ -7,13 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dolma_kit import attributes, config, files, registry
+from dolma_kit import attribute_files, attributes, config, files, registry
 from dolma_kit.attributes import Format, Kind
 from dolma_kit.config import Tag
-from dolma_kit.documents import DocumentReader, Fields, allot, find
+from dolma_kit.documents import DocumentReader, Fields, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
+from dolma_kit.layout import find
 from dolma_kit.ledger import Result
 from dolma_kit.registry import Tagger
 from dolma_kit.summary import Summary, summarize
@@ -132,7 +133,7 @@ def tag_file(task: TagTask) -> Result:
     kinds = columns(taggers, task.experiment)
     with (
         files.write_atomically(task.output) as stream,
-        attributes.Writer(stream, task.format, kinds, task.made_by) as writer,
+        attribute_files.Writer(stream, task.format, kinds, task.made_by) as writer,
     ):
         for batch in reader:
             measured: attributes.Columns = {}

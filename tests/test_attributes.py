@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dolma_kit import attributes, documents
+from dolma_kit import attribute_files, attributes, layout, parquet
 from dolma_kit.attributes import Columns, Kind, Spans
 from dolma_kit.documents import DocumentReader
 from dolma_kit.errors import ConfigError, DataError, VerificationError
@@ -40,11 +40,11 @@ def columns() -> Columns:
 
 
 def write(corpus: Path, format: attributes.Format, experiment: str = "q") -> Path:
-    (shard,) = documents.find([str(corpus)])
+    (shard,) = layout.find([str(corpus)])
     path = Path(shard.attribute_stem(experiment) + attributes.SUFFIXES[format])
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    writer = attributes.Writer(buffer, format, KINDS, {"taggers": []})
+    writer = attribute_files.Writer(buffer, format, KINDS, {"taggers": []})
     for batch in DocumentReader(str(corpus)):
         writer.write(batch, columns())
     writer.close()
@@ -55,9 +55,9 @@ def write(corpus: Path, format: attributes.Format, experiment: str = "q") -> Pat
 def read(
     corpus: Path, experiment: str = "q", kinds: dict[str, Kind] = KINDS
 ) -> dict[str, list[Any]]:
-    (shard,) = documents.find([str(corpus)])
+    (shard,) = layout.find([str(corpus)])
     path, format = attributes.locate(shard, experiment)
-    reader = attributes.Reader(path, format, kinds, str(corpus))
+    reader = attribute_files.Reader(path, format, kinds, str(corpus))
     tables = [reader.read(batch) for batch in DocumentReader(str(corpus))]
     reader.finish()
     return {name: tables[0].column(name).to_pylist() for name in kinds}
@@ -89,7 +89,7 @@ def test_dolmas_rows_are_dolmas(corpus: Path) -> None:
 
 def test_values_are_read_back_as_arrays(corpus: Path) -> None:
     path = write(corpus, "parquet")
-    table = attributes.open_parquet(str(path)).read()
+    table = parquet.open_file(str(path)).read()
     spans = attributes.values_of(table.column("dup"), "spans")
     assert isinstance(spans, Spans)
     for got, expected in zip(spans, columns()["dup"], strict=True):

@@ -16,8 +16,8 @@ from dolma_kit.config import Recipe
 from dolma_kit.order.run import open_run, trace_step
 
 SOURCES = ("books", "code", "man", "web", "wiki")
-N_DOCUMENTS = 60
-MAX_BYTES = 20_000
+N_DOCUMENTS = 40
+MAX_BYTES = 10_000
 TAGGERS = [
     "language_v1", "language_en_v1", "gopher_v2", "c4_v2", "pii_regex_with_counts_fast_v2",
     "char_length_v1",
@@ -130,7 +130,8 @@ def check_the_tokens_are_the_texts(folder: Path, shared_data: Path) -> None:
     found = np.concatenate([np.fromfile(part, np.uint16) for part in parts])
     np.testing.assert_array_equal(found, np.array(expected))
     (folder / "run.yaml").write_text(
-        "tokens: tokens\nsequence_length: 256\nglobal_batch_size: 4\norder: {kind: olmo, seed: 6198}\n"
+        "tokens: tokens\nsequence_length: 256\nglobal_batch_size: 4\n"
+        "order: {kind: olmo, seed: 6198}\n"
     )
     run = open_run(folder / "run.yaml")
     answer = trace_step(run, run.n_steps)

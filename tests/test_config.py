@@ -197,3 +197,20 @@ def test_the_digest_is_stable_and_does_not_depend_on_the_order_of_keys() -> None
 def test_structs_are_frozen() -> None:
     with pytest.raises(AttributeError):
         config.build(Tag, {}).experiment = "x"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["workers: 1\nworkers: 2\n", "stages:\n  - tag: {experiment: a, experiment: b}\n"],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="stands twice"):
+        config.read(str(path))
+
+
+def test_anchors_and_merges_are_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: &a {k: 1, l: 2}\nb: {<<: *a, k: 3}\n", encoding="utf-8")
+    assert config.read(str(path))["b"] == {"k": 3, "l": 2}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolma_kit import documents, files
+from dolma_kit import documents, files, layout
 from dolma_kit.documents import Batch, DocumentReader, Fields
 from dolma_kit.errors import ConfigError, DataError
 
@@ -225,7 +225,7 @@ class TestFind:
         return tmp_path
 
     def names(self, root: Path, *arguments: str) -> list[str]:
-        found = documents.find([str(root / argument) for argument in arguments])
+        found = layout.find([str(root / argument) for argument in arguments])
         return [shard.path.removeprefix(f"{root}/") for shard in found]
 
     @pytest.mark.parametrize("argument", ["web", "web/documents", "web/documents/**", "web/"])
@@ -235,6 +235,11 @@ class TestFind:
         expected = ["web/documents/a.json", "web/documents/a/é.jsonl.gz", "web/documents/b.jsonl"]
         assert self.names(tmp_path, argument) == expected
 
+    def test_a_glob_takes_no_attributes_and_no_table_of_tokens(self, tmp_path: Path) -> None:
+        (tmp_path / "web/documents/part-00000.docs.parquet").touch()
+        assert len(self.names(tmp_path, "web/**")) == 3
+        assert len(self.names(tmp_path, "*/**/*.parquet")) == 1
+
     def test_arguments_keep_their_order_and_a_file_counts_once(self, tmp_path: Path) -> None:
         assert self.names(tmp_path, "wiki", "web/documents/b.jsonl", "web")[:2] == [
             "wiki/documents/z.parquet",
@@ -243,8 +248,8 @@ class TestFind:
         assert len(self.names(tmp_path, "web", "web/documents/*", "wiki", "wiki")) == 4
 
     def test_src_is_relative_to_the_folder_of_all_documents_folders(self, tmp_path: Path) -> None:
-        one = documents.find([str(tmp_path / "web")])
-        both = documents.find([str(tmp_path / "web"), str(tmp_path / "wiki")])
+        one = layout.find([str(tmp_path / "web")])
+        both = layout.find([str(tmp_path / "web"), str(tmp_path / "wiki")])
         assert one[1].src == "documents/a/é.jsonl.gz"
         assert [shard.src for shard in both][1::2] == [
             "web/documents/a/é.jsonl.gz",
@@ -252,30 +257,30 @@ class TestFind:
         ]
 
     def test_attributes_lie_beside_the_documents(self, tmp_path: Path) -> None:
-        shard = documents.find([str(tmp_path / "web/documents/a/é.jsonl.gz")])[0]
+        shard = layout.find([str(tmp_path / "web/documents/a/é.jsonl.gz")])[0]
         assert shard.attribute_stem("q") == str(tmp_path / "web/attributes/q/a/é")
 
     def test_files_outside_documents_need_to_be_told_where(self, tmp_path: Path) -> None:
-        (shard,) = documents.find([str(tmp_path / "loose/x.jsonl")])
+        (shard,) = layout.find([str(tmp_path / "loose/x.jsonl")])
         with pytest.raises(ConfigError, match="--attributes DIR"):
             shard.attribute_stem("q")
-        (told,) = documents.find([str(tmp_path / "loose/x.jsonl")], attributes="elsewhere")
+        (told,) = layout.find([str(tmp_path / "loose/x.jsonl")], attributes="elsewhere")
         assert told.attribute_stem("q") == "elsewhere/q/x"
 
     def test_two_files_of_one_attribute_file_are_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "web/documents/b.parquet").touch()
         with pytest.raises(ConfigError, match="would share one attribute file"):
-            documents.find([str(tmp_path / "web")])
+            layout.find([str(tmp_path / "web")])
 
     @pytest.mark.parametrize("argument", ["nowhere", "web/documents/*.zst", "web/attributes"])
     def test_nothing_matched_is_an_error(self, tmp_path: Path, argument: str) -> None:
         with pytest.raises(ConfigError, match="no documents match"):
-            documents.find([str(tmp_path / argument)])
+            layout.find([str(tmp_path / argument)])
 
     def test_a_relative_path_has_the_same_src(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        assert [s.src for s in documents.find(["web"])] == [
-            s.src for s in documents.find([str(tmp_path / "web")])
+        assert [s.src for s in layout.find(["web"])] == [
+            s.src for s in layout.find([str(tmp_path / "web")])
         ]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from dolma_kit import attributes, config, files, ledger, registry, tagging
+from dolma_kit import attribute_files, attributes, config, files, ledger, registry, tagging
 from dolma_kit.config import Tag
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.tagging import tag
@@ -249,7 +249,7 @@ def test_models_are_recorded_by_their_sha256(corpus: Path) -> None:
     note = json.loads(pq.read_schema("wiki/attributes/q/c.parquet").metadata[b"dolma_kit"])
     (model,) = registry.tagger("language_en_v1").models()
     assert note == {
-        "version": attributes.VERSION,
+        "version": attribute_files.VERSION,
         "experiment": "q",
         "models": {"lid.176.ftz": files.sha256(model)},
         "taggers": [{"id": "language_en_v1"}, {"id": "char_length_v1"}],

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attributes, config, files, ledger
+from dolma_kit import attribute_files, attributes, config, files, ledger
 from dolma_kit.attributes import Format, Kind, Spans
 from dolma_kit.config import Dedupe
-from dolma_kit.documents import DocumentReader, Fields, allot, find
+from dolma_kit.documents import DocumentReader, Fields, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute, usable_cpus
 from dolma_kit.execute.progress import advance
+from dolma_kit.layout import find
 from dolma_kit.ledger import Result
 from dolma_kit.summary import Summary, summarize
 from dolma_kit.tagging import checked_name
@@ -289,8 +290,10 @@ def write_file(task: WriteTask) -> Result:
     duplicate = spill.marks()
     spans = spill.spans() if task.by == "paragraph" else None
     first = 0
-    with files.write_atomically(task.output) as output:
-        writer = attributes.Writer(output, task.format, kinds, made_by)
+    with (
+        files.write_atomically(task.output) as output,
+        attribute_files.Writer(output, task.format, kinds, made_by) as writer,
+    ):
         for rows in spill.rows():
             n_characters, n_keys = (
                 rows.column(name).to_numpy() for name in ("n_characters", "n_keys")
@@ -305,7 +308,6 @@ def write_file(task: WriteTask) -> Result:
             by_column = dict(zip(kinds, values, strict=True))
             writer.write_rows(rows.column("id"), rows.column("source"), n_characters, by_column)
             first = last
-        writer.close()
     about = spill.about()
     return Result(
         documents=about.documents,

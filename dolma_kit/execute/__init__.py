@@ -171,7 +171,8 @@ class _Digests:
             for path in inputs:
                 if path not in self._files:
                     self._files[path] = files.fingerprint(path)
-            self._tuples[inputs] = digest({path: self._files[path] for path in inputs})
+            # Not the paths: the same files spelled otherwise, or moved, are the same files.
+            self._tuples[inputs] = digest({"files": [self._files[path] for path in inputs]})
         return self._tuples[inputs]
 
 

@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 
 from dolma_kit import config, files, ledger
 from dolma_kit.config import Tokenize
-from dolma_kit.documents import Batch, DocumentReader, Fields, Shard, allot, find
+from dolma_kit.documents import Batch, DocumentReader, Fields, allot
 from dolma_kit.errors import ConfigError, DataError, VerificationError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute, usable_cpus
 from dolma_kit.execute.local import bound_threads
 from dolma_kit.execute.progress import advance
+from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
 from dolma_kit.summary import Summary, summarize
 from dolma_kit.tokens import encoder, self_check, store, tokenizer_file

@@ -21,8 +21,9 @@ HEAVY = {"ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb"}
 # A module may import those of its own layer and of the layers before it.
 LAYERS = [
     {"errors"},
-    {"config", "files", "kernels", "documents", "replacing"},
-    {"attributes", "ledger", "registry", "filtering", "inspection"},
+    {"config", "files", "kernels"},
+    {"layout", "jsonl", "parquet", "documents", "replacing"},
+    {"attributes", "attribute_files", "ledger", "registry", "filtering", "inspection"},
     {"execute"},
     {"summary"},
     {"tagging", "mixing", "shards", "conversion", "deduplication", "tokens", "order"},

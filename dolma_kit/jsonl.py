@@ -1,0 +1,109 @@
+"""JSON lines, strictly: one object a line, valid UTF-8, lines that end at `\\n` only.
+
+Chunks of whole lines are decoded at once; only where that fails are they gone through line by
+line, to name the one at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from dolma_kit import files
+from dolma_kit.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Rows(NamedTuple):
+    """The objects of a chunk: `lines` are their numbers from 1, `starts`/`ends` their bytes."""
+
+    objects: list[Any]
+    lines: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def read(reader: files.Reader, decoder: msgspec.json.Decoder[Any]) -> Iterator[tuple[bytes, Rows]]:
+    """Each chunk of whole lines of a file with what it holds; a bad line is a DataError."""
+    first_line = 1
+    for chunk in whole_lines(reader):
+        rows, n_lines = _decode(chunk, decoder, reader.path, first_line)
+        first_line += n_lines
+        yield chunk, rows
+
+
+def whole_lines(reader: files.Reader) -> Iterator[bytes]:
+    """The decompressed stream in pieces that end at a line's end (the last may lack its `\\n`)."""
+    pending: list[bytes] = []  # joined once a line's end comes, so a 50 MB line costs one copy
+    while block := reader.read():
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            pending.append(block)
+            continue
+        yield b"".join([*pending, block[:cut]])
+        pending = [block[cut:]] if cut < len(block) else []
+    if pending:
+        yield b"".join(pending)
+
+
+def _decode(
+    chunk: bytes, decoder: msgspec.json.Decoder[Any], path: str, first_line: int
+) -> tuple[Rows, int]:
+    """The rows of a chunk and the number of its lines."""
+    import numpy as np
+    import pyarrow as pa
+
+    data = np.frombuffer(chunk, np.uint8)
+    ends = np.flatnonzero(data == ord("\n")) + 1
+    if not len(ends) or ends[-1] != len(chunk):  # the file's last line
+        ends = np.append(ends, len(chunk))
+    starts = np.concatenate(([0], ends[:-1]))
+    try:
+        _check_utf8(chunk)
+        objects = decoder.decode_lines(chunk)
+    except (msgspec.MsgspecError, UnicodeDecodeError, pa.ArrowInvalid):
+        objects = []
+    if _one_object_a_line(data, starts, ends, len(objects)):
+        return Rows(objects, first_line + np.arange(len(ends)), starts, ends), len(ends)
+    objects, kept = [], []
+    for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        line = chunk[start:end]
+        if not line.strip():
+            continue
+        try:
+            line.decode("utf-8")
+            objects.append(decoder.decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise DataError(path, first_line + i, str(error)) from None
+        kept.append(i)
+    keep = np.array(kept, np.int64)
+    return Rows(objects, first_line + keep, starts[keep], ends[keep]), len(ends)
+
+
+def _one_object_a_line(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], n_objects: int
+) -> bool:
+    """Whether decoded objects and lines are one to one, which the decoder does not check.
+
+    It would take an object over two lines, or two on one. But if each line starts with `{` and
+    ends with `}`, no line's end lies within an object (what follows a `}` there is no `{`), so
+    equal numbers mean one object a line.
+    """
+    if n_objects != len(starts):
+        return False
+    last = ends - 1 - (data[ends - 1] == ord("\n"))
+    return bool((data[starts] == ord("{")).all() and (data[last] == ord("}")).all())
+
+
+def _check_utf8(chunk: bytes) -> None:
+    """Raises ArrowInvalid for invalid UTF-8 anywhere, also in fields that are not decoded."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = pa.py_buffer(np.array([0, len(chunk)], np.int64))
+    pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(chunk)).validate(full=True)

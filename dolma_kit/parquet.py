@@ -1,0 +1,37 @@
+"""Parquet files that may be broken: what cannot be read is a DataError that names the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dolma_kit import files
+from dolma_kit.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def open_file(path: str) -> Any:
+    """A pyarrow ParquetFile, local or remote."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(files.open_raw(path) if files.is_remote(path) else path)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or the network, not the data
+        raise DataError(path, None, f"not a readable Parquet file: {error}") from None
+
+
+def batches(file: Any, path: str, **options: Any) -> Iterator[pa.RecordBatch]:
+    """`file.iter_batches(**options)`, but a page that cannot be read is a DataError."""
+    import pyarrow as pa
+
+    try:
+        yield from file.iter_batches(**options)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or the network, not the data
+        raise DataError(path, None, f"broken Parquet file: {error}") from None
