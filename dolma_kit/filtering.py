@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dolma_kit import attributes
 from dolma_kit.attributes import Kind
-from dolma_kit.errors import ConfigError
+from dolma_kit.errors import ConfigError, DolmaKitError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DOCUMENT_COLUMNS = ("id", "text", "source", "metadata")
+
+
+class FilterError(DolmaKitError):
+    """An expression that cannot be evaluated: a wrong one, or one that the data does not suit."""
 
 
 class Filter:
@@ -55,16 +59,18 @@ class Filter:
             raise ConfigError(f"keep {self.expression!r}: write one SQL expression, no statements")
         try:
             self.evaluate(_empty_documents(self.columns))
-        except duckdb.Error as error:
-            raise ConfigError(
-                f"keep {self.expression!r}: {_first_line(error)}{_hint(str(error), known)}"
-            ) from None
+        except FilterError as error:
+            raise ConfigError(f"{error}{_hint(str(error), known)}") from None
 
     def evaluate(self, table: pa.Table) -> NDArray[np.bool_]:
-        """(n_docs,) bool: which rows the expression holds for. Errors of DuckDB pass through."""
+        """(n_docs,) bool: which rows the expression holds for; FilterError where it fails."""
+        import duckdb
+
         self._connection.register("documents", table)
         try:
             column = self._connection.sql(self._query).to_arrow_table().column(0)
+        except duckdb.Error as error:
+            raise FilterError(f"keep {self.expression!r}: {_first_line(error)}") from None
         finally:
             self._connection.unregister("documents")
         if len(column) != len(table):

@@ -25,7 +25,7 @@ from dolma_kit import attribute_files, attributes, config, files, ledger, regist
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import Mix, Stream
 from dolma_kit.documents import Batch, DocumentReader, allot
-from dolma_kit.errors import ConfigError
+from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
 from dolma_kit.layout import Shard, find
@@ -320,10 +320,14 @@ def _chosen(
     n = len(batch)
     alive = np.ones(n, np.bool_)
     if filter_ is not None:
-        from dolma_kit.filtering import document_table
+        from dolma_kit.filtering import FilterError, document_table
 
         table = document_table(batch.table, {name: arrow[name] for name in filter_.columns})
-        kept = filter_.evaluate(table)
+        try:
+            kept = filter_.evaluate(table)
+        except FilterError as error:
+            lines = f"in lines {batch.lines[0]} to {batch.lines[-1]}, {error}"
+            raise DataError(batch.path, None, lines) from None
         tally.remove("keep", int(np.count_nonzero(~kept)))
         alive &= kept
     values: Columns = {

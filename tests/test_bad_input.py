@@ -40,7 +40,7 @@ STAGES: dict[str, list[str]] = {
     "dedupe paragraphs": ["dedupe", "web", "--name", "p", "--by", "paragraph"],
     "mix": ["mix", "-c", "mix.yaml"],
     "tokenize": ["tokenize", "web", "--tokenizer", "tiny.json", "--eos-token-id", "EOS",
-                 "--out", "tokens"],
+                 "--out", "tokens", "--encoder", "tokenizers"],
 }  # fmt: skip
 
 
@@ -251,7 +251,9 @@ def test_nothing_but_an_empty_file(run_stage: Stage, stage: str) -> None:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "tag to jsonl"])
 def test_a_line_of_50_megabytes(run_stage: Stage, stage: str, monkeypatch: Any) -> None:
     """Twelve times what is read at once, between two small documents."""
-    without = [a.replace(",language_en_v1", "") for a in STAGES[stage]]
+    without = [a.replace(",language_en_v1", "") for a in STAGES[stage] if a != "tokenizers"]
+    if stage == "tokenize":
+        without.append("auto")  # fastokens, which the small cases above leave out
     monkeypatch.setitem(STAGES, stage, [*without, "--quiet"])
     documents = [
         {"id": "first", "text": "the first"},

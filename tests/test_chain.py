@@ -34,7 +34,7 @@ def chain(shared_data: Path) -> list[dict[str, Any]]:
             "span_replacement": [{"span": "dup", "min_score": 0.5, "replacement": ""}],
             "policies": [{"id": "pii_mask_v1", "max_spans": 50}],
             "rate": rate,
-            "output": {"path": "mixed", "max_size_in_bytes": 50_000, "min_text_length": 1},
+            "output": {"path": "mixed", "max_size_in_bytes": 10_000, "min_text_length": 1},
         }
         for source, rate in zip(SOURCES, (1.0, 0.5, 0.75, 1.0, 1.5), strict=True)
     ]
@@ -51,7 +51,7 @@ def chain(shared_data: Path) -> list[dict[str, Any]]:
                 "eos_token_id": 50279,
                 "out": "tokens",
                 "sequence_length": 256,
-                "max_tokens_per_part": 100_000,
+                "max_tokens_per_part": 30_000,
             }
         },
     ]

@@ -11,7 +11,7 @@ import pytest
 
 import dolma_kit
 from dolma_kit import ledger, mixing
-from dolma_kit.errors import ConfigError, VerificationError
+from dolma_kit.errors import ConfigError, DataError, VerificationError
 
 N = 40
 
@@ -116,6 +116,12 @@ def test_a_bad_filter_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         dolma_kit.mix(streams=[stream(keep=keep)], workers=1)
+    assert not Path("out/documents").exists()
+
+
+def test_a_filter_that_the_data_does_not_suit_names_the_file(corpus: Path) -> None:
+    with pytest.raises(DataError, match=r"0.jsonl.gz: in lines 1 to 20, keep .*Conversion"):
+        dolma_kit.mix(streams=[stream(keep="CAST(id AS INT) > 3")], workers=1)
     assert not Path("out/documents").exists()
 
 

@@ -12,7 +12,7 @@ import traceback
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer.exceptions import TyperException
 
 import dolma_kit
 from dolma_kit.errors import ConfigError, DolmaKitError
@@ -22,7 +22,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="dolma-kit",
     help="Build and audit open pretraining corpora.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -67,30 +66,31 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
+    groups = [[], *([group.name] for group in commands().registered_groups)]
+    if arguments in groups:  # a group without a command shows what there is, but it is no success
+        commands()([*arguments, "--help"], prog_name="dolma-kit", standalone_mode=False)
+        return ConfigError.exit_code
     try:
         code = commands()(arguments, prog_name="dolma-kit", standalone_mode=False)
         if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except NoArgsIsHelpError as error:
-        print(error.format_message())
-        return error.exit_code
     except KeyboardInterrupt:
         return _fail("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
-    except (ClickException, DolmaKitError, OSError, MemoryError, RuntimeError, ValueError) as error:
+    except Exception as error:  # the last place that can turn it into one line
         if show_traceback:
             traceback.print_exc()
         return _fail(_one_line(error), _exit_code(error))
 
 
 def _exit_code(error: Exception) -> int:
-    if isinstance(error, ClickException | DolmaKitError):
+    if isinstance(error, TyperException | DolmaKitError):
         return error.exit_code
     return 1
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, ClickException):
+    if isinstance(error, TyperException):
         message = " ".join(error.format_message().split()).rstrip(".")
         context = getattr(error, "ctx", None)
         return f"{message}; see `{context.command_path} --help`" if context else message

@@ -11,7 +11,7 @@ from dolma_kit.config import Convert
 
 
 def add_to(app: typer.Typer) -> None:
-    attributes = typer.Typer(help="What was measured, in its files.", no_args_is_help=True)
+    attributes = typer.Typer(help="What was measured, in its files.")
     attributes.command("convert")(command_for(Convert, _convert))
     app.add_typer(attributes, name="attributes")
 

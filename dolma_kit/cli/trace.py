@@ -19,7 +19,7 @@ SHOWN_CHARACTERS = 160
 
 
 def add_to(app: typer.Typer) -> None:
-    trace = typer.Typer(help="Which documents a training run saw, and when.", no_args_is_help=True)
+    trace = typer.Typer(help="Which documents a training run saw, and when.")
     trace.command("step")(step)
     trace.command("doc")(doc)
     trace.command("export")(export)

@@ -9,6 +9,7 @@ so a worker that dies is known together with the unit that it had.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import pickle
@@ -168,10 +169,8 @@ class _Worker:
         context.set_forkserver_preload([PRELOAD])
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        os.environ[KERNELS_VARIABLE] = " ".join(kernel_names)
-        with _without_main():
+        with _without_main(), _environment(kernel_names):
             self.process.start()
-        del os.environ[KERNELS_VARIABLE]
         theirs.close()
         self.seconds = self.load(kernel_names) if kernel_names else 0.0
 
@@ -224,6 +223,25 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+@contextlib.contextmanager
+def _environment(kernel_names: Sequence[str]) -> Iterator[None]:
+    """What a fork server that starts now should know: which kernels, and where we are.
+
+    The latter because Python before 3.13 does not give its `sys.path` to the fork server, which
+    then leaves out in silence what it cannot import.
+    """
+    before = os.environ.get("PYTHONPATH")
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    os.environ["PYTHONPATH"] = here if before is None else os.pathsep.join((here, before))
+    os.environ[KERNELS_VARIABLE] = " ".join(kernel_names)
+    try:
+        yield
+    finally:
+        del os.environ[KERNELS_VARIABLE], os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
 def bound_threads(n: int) -> None:
     """Give the libraries that have thread pools of their own n threads each, before they start."""
     for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -252,6 +270,8 @@ def _serve(connection: Connection) -> None:
     """A worker's life: units in, results out, until the driver closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver hears Ctrl-C and ends its workers
     signal.signal(signal.SIGTERM, _leave)
+    # A collection would write to every object of the fork server's, and so copy all their pages.
+    gc.freeze()
     bound_threads(1)
     pending = [0, 0]
     last = 0.0
