@@ -50,12 +50,20 @@ KERNELS = ("unicode", "gopher", "c4", "pii", "rounding", "paragraphs", "hashing"
 
 
 class Row(NamedTuple):
-    """A line of the closing table."""
+    """A line of the closing table; what a stage removes is what later stages do not see."""
 
     stage: str
-    read: str
-    result: str
     seconds: float
+    read: int | None = None
+    kept: int | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        removed = None if self.read is None or self.kept is None else self.read - self.kept
+        numbers = "".join(
+            f"{'' if n is None else format(n, ','):>10}" for n in (self.read, self.kept, removed)
+        )
+        return f"{self.stage:<20}{numbers}{self.seconds:>9.2f}  {self.note}".rstrip()
 
 
 def demonstrate(
@@ -73,7 +81,7 @@ def demonstrate(
     rows = [_written(folder, say)]
     compiling = time.perf_counter()
     kernels.load(KERNELS)
-    rows.append(Row("numba compiles", "", "once a machine", time.perf_counter() - compiling))
+    rows.append(Row("numba compiles", time.perf_counter() - compiling, note="once a machine"))
     recipe = _recipe(folder)
     path = os.path.join(folder, "recipe.yaml")
     _write_yaml(
@@ -135,12 +143,9 @@ def _written(folder: str, say: Callable[[str], Any]) -> Row:
         n_documents += len(lines)
         n_bytes += size
         say(f"{source}: {len(lines):,} documents, {size / 1e6:.1f} MB")
-    return Row(
-        "write documents",
-        "",
-        f"{n_documents:,} documents, {n_bytes / 1e6:.1f} MB",
-        time.perf_counter() - started,
-    )
+    seconds = time.perf_counter() - started
+    note = f"documents, {n_bytes / 1e6:.1f} MB of three sources"
+    return Row("write documents", seconds, kept=n_documents, note=note)
 
 
 def _write_if_new(path: str, data: bytes) -> None:
@@ -253,33 +258,36 @@ def _run_stages(
             summary = recipe.run_stage(name, stage, engine)
             summaries.append(summary)
             rows.append(_row(name, stage, summary))
-            say(f"{rows[-1].stage}: {rows[-1].result}")
+            say(str(rows[-1]))
     return summaries
 
 
 def _row(name: str, stage: Any, summary: Summary) -> Row:
     counts = summary.counts
-    result = ""
-    if name == "tag":
-        result = f"{len(stage.taggers)} taggers, {summary.bytes_out / 1e6:.1f} MB of attributes"
-    elif name == "dedupe":
-        name = f"dedupe by {stage.by}"
-        result = f"{counts['duplicates']:,} of {counts['keys']:,} {stage.by}s are duplicates"
-    elif name == "mix":
+    n_documents = summary.documents
+    if name == "dedupe":
+        return Row(
+            f"dedupe by {stage.by}",
+            summary.seconds,
+            read=counts["keys"],
+            kept=counts["keys"] - counts["duplicates"],
+            note=f"{stage.by}s, the others are marked for mix",
+        )
+    if name == "mix":
         removed: dict[str, int] = {}
-        regions = 0
+        n_spans = 0
         for stream in counts["streams"].values():
-            regions += stream["replaced"].get("regions", 0)
+            n_spans += stream["replaced"].get("regions", 0)
             for rule, n in stream["removed"].items():
                 removed[rule] = removed.get(rule, 0) + n
         why = ", ".join(f"{rule} {n:,}" for rule, n in sorted(removed.items()))
-        result = (
-            f"kept {counts['kept']:,}, wrote {counts['written']:,}; removed: {why}; "
-            f"{regions:,} spans replaced"
-        )
-    elif name == "tokenize":
-        result = f"{counts['tokens']:,} tokens with {counts['encoder']}"
-    return Row(name, f"{summary.documents:,} documents", result, summary.seconds)
+        note = f"documents; {why}; {n_spans:,} spans cut or masked; {counts['written']:,} written"
+        return Row(name, summary.seconds, n_documents, counts["kept"], note)
+    if name == "tokenize":
+        note = f"documents, {counts['tokens']:,} tokens, by {counts['encoder']}"
+        return Row(name, summary.seconds, n_documents, n_documents - counts["empty"], note)
+    note = f"documents, {len(stage.taggers)} taggers"
+    return Row(name, summary.seconds, n_documents, n_documents, note)
 
 
 def _train_tokenizer(folder: str) -> Row:
@@ -317,8 +325,8 @@ def _train_tokenizer(folder: str) -> Row:
     tokenizer.train_from_iterator(texts(), trainer)
     tokenizer.add_tokens([AddedToken(mask, normalized=False) for mask in MASKS])
     _write_if_new(os.path.join(folder, "tokenizer.json"), tokenizer.to_str(pretty=True).encode())
-    n_ids = tokenizer.get_vocab_size()
-    return Row("train tokenizer", "", f"{n_ids:,} ids", time.perf_counter() - started)
+    note = f"{tokenizer.get_vocab_size():,} ids"
+    return Row("train tokenizer", time.perf_counter() - started, note=note)
 
 
 def _describe_run(folder: str) -> str:
@@ -353,20 +361,11 @@ def _show_step(run_path: str, rows: list[Row], say: Callable[[str], Any]) -> str
     say("")
     say(step_text(answer))
     n_documents = sum(len(instance.documents) for instance in answer.instances)
-    rows.append(
-        Row(
-            f"trace step {answer.step}",
-            f"{run.n_steps} steps",
-            f"{n_documents} documents",
-            time.perf_counter() - started,
-        )
-    )
+    note = f"of {run.n_steps}; {n_documents} documents in {len(answer.instances)} instances"
+    rows.append(Row(f"trace step {answer.step}", time.perf_counter() - started, note=note))
     return answer.instances[0].documents[0].id
 
 
 def _table(rows: list[Row], seconds: float) -> str:
-    width = max(len(row.stage) for row in rows)
-    lines = ["", f"{'stage':<{width}}  {'read':>16}  {'seconds':>7}  what came of it"]
-    lines += [f"{r.stage:<{width}}  {r.read:>16}  {r.seconds:>7.2f}  {r.result}" for r in rows]
-    lines.append(f"{'in all':<{width}}  {'':>16}  {seconds:>7.2f}")
-    return "\n".join(lines)
+    head = f"{'stage':<20}{'read':>10}{'kept':>10}{'removed':>10}{'seconds':>9}"
+    return "\n".join(["", head, *map(str, rows), str(Row("in all", seconds))])
