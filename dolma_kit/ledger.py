@@ -51,6 +51,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A finished unit. `inputs` is the digest of its inputs' fingerprints; `sizes` in bytes."""
 
     unit: str
+    phase: str
     inputs: str
     sizes: dict[str, int]
     seconds: float
@@ -123,7 +124,7 @@ class Ledger:
         """The last result of a unit, whatever has become of its inputs and outputs since."""
         return self._records[unit].result
 
-    def record(self, unit: str, inputs: str, result: Result, seconds: float) -> None:
+    def record(self, unit: str, phase: str, inputs: str, result: Result, seconds: float) -> None:
         """Note a finished unit; outputs that an earlier run of it made and this one did not go."""
         sizes = {os.path.relpath(p, self.folder): os.path.getsize(p) for p in result.outputs}
         if (old := self._records.get(unit)) is not None:
@@ -132,6 +133,7 @@ class Ledger:
                     os.unlink(os.path.join(self.folder, name))
         record = Record(
             unit=unit,
+            phase=phase,
             inputs=inputs,
             sizes=sizes,
             seconds=round(seconds, 6),

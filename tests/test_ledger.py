@@ -20,8 +20,8 @@ def made(folder: Path, name: str, data: bytes = b"x") -> Result:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     book = Ledger(str(tmp_path), "tag", {"a": 1, "b": [1, {"c": "é"}]})
-    book.record("one", "in1", made(tmp_path, "one.out"), 0.5)
-    book.record("two", "in2", made(tmp_path, "two.out"), 0.5)
+    book.record("one", "p", "in1", made(tmp_path, "one.out"), 0.5)
+    book.record("two", "p", "in2", made(tmp_path, "two.out"), 0.5)
     book.close()
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_a_line_that_a_kill_cut_short_is_dropped(folder: Path, cut: int) -> None
     book = reopened(folder)
     assert book.finished("one", "in1") is not None
     assert book.finished("two", "in2") is None
-    book.record("two", "in2", made(folder, "two.out"), 0.1)
+    book.record("two", "p", "in2", made(folder, "two.out"), 0.1)
     book.close()
     found = ledger.read(str(folder))
     assert found is not None
@@ -80,7 +80,7 @@ def test_another_config_is_refused_by_name_unless_overwritten(folder: Path) -> N
 
 def test_outputs_that_a_unit_no_longer_makes_go(folder: Path) -> None:
     book = reopened(folder)
-    book.record("one", "in3", made(folder, "other.out"), 0.1)
+    book.record("one", "p", "in3", made(folder, "other.out"), 0.1)
     book.close()
     assert not (folder / "one.out").exists()
     assert (folder / "other.out").exists()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from dolma_kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dolma_kit.ledger import Record
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,29 +30,37 @@ def status(
         if found is None:
             continue
         header, records = found
+        phases: dict[str, list[ledger.Record]] = {}
+        for record in records:
+            phases.setdefault(record.phase, []).append(record)
         rows.append(
             {
                 "folder": place,
                 "stage": header.stage,
-                "units": len(records),
-                "documents": sum(r.result.documents for r in records),
-                "bytes_out": sum(r.result.bytes_out for r in records),
-                "worker_seconds": round(sum(r.seconds for r in records), 3),
-                "last": max((r.finished for r in records), default=None),
                 "partial": header.config.get("limit") is not None,
+                "last": max((record.finished for record in records), default=None),
+                "phases": {name: _totals(of_phase) for name, of_phase in phases.items()},
             }
         )
     if not rows:
-        raise ConfigError(
-            f"nothing below {folder} was made by dolma-kit: no .dolma-kit folder there"
-        )
+        raise ConfigError(f"nothing below {folder} was made by dolma-kit: no .dolma-kit there")
     if as_json:
         typer.echo(msgspec.json.encode({"ledgers": rows}).decode())
         return
     for row in rows:
         partial = " (partial)" if row["partial"] else ""
-        typer.echo(
-            f"{row['folder']}: {row['stage']}{partial}, {row['units']} units, "
-            f"{row['documents']:,} documents, {row['bytes_out']:,} bytes, "
-            f"{row['worker_seconds']:,} worker seconds, last {row['last']}"
-        )
+        typer.echo(f"{row['folder']}: {row['stage']}{partial}, last at {row['last']}")
+        for name, totals in row["phases"].items():
+            typer.echo(
+                f"  {name}: {totals['units']:,} units, {totals['documents']:,} documents, "
+                f"{totals['bytes_out']:,} bytes written, {totals['worker_seconds']:,} s of work"
+            )
+
+
+def _totals(records: list[Record]) -> dict[str, Any]:
+    return {
+        "units": len(records),
+        "documents": sum(record.result.documents for record in records),
+        "bytes_out": sum(record.result.bytes_out for record in records),
+        "worker_seconds": round(sum(record.seconds for record in records), 3),
+    }

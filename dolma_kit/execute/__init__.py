@@ -198,7 +198,8 @@ def _run_phase(
     todo = [unit for unit in phase.units if (unit.folder, unit.name) not in results]
 
     def finished(unit: Unit, result: Result, seconds: float) -> None:
-        ledgers[unit.folder].record(unit.name, digests(unit.inputs), result, seconds)
+        book = ledgers[unit.folder]
+        book.record(unit.name, phase.name, digests(unit.inputs), result, seconds)
         results[unit.folder, unit.name] = result
 
     if todo:

@@ -404,10 +404,12 @@ def test_status(corpus: Path, dolma_kit: RunCommand) -> None:
     dolma_kit(*TAG)
     answer = dolma_kit("status", "web")
     assert answer.code == 0
-    assert answer.out.startswith("web/attributes/q: tag, 2 units, 8 documents, ")
+    assert answer.out.startswith("web/attributes/q: tag, last at 20")
+    assert "\n  measuring: 2 units, 8 documents, " in answer.out
     (row,) = dolma_kit("status", ".", "--json").json["ledgers"]
-    assert row.keys() >= {"folder", "stage", "units", "documents", "bytes_out", "partial", "last"}
-    assert (row["stage"], row["units"], row["documents"]) == ("tag", 2, 8)
+    assert row.keys() == {"folder", "stage", "partial", "last", "phases"}
+    totals = row["phases"]["measuring"]
+    assert (row["stage"], totals["units"], totals["documents"]) == ("tag", 2, 8)
 
 
 def test_a_recipe_runs_and_runs_again_for_nothing(corpus: Path, dolma_kit: RunCommand) -> None:
