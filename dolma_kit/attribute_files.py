@@ -148,7 +148,6 @@ class Reader:
         self._row = 0
         self._tables = self._parquet_tables() if format == "parquet" else self._jsonl_tables()
         self._held: pa.Table | None = None
-        self.clamped = 0
 
     def read(self, batch: Batch) -> pa.Table:
         """The rows of a batch's documents: `id` and the wanted columns, as Arrow."""

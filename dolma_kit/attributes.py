@@ -9,6 +9,7 @@ points of the text, end exclusive, never beyond the text. NaN and null mean: no 
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -27,7 +28,6 @@ Kind = Literal["score", "spans"]
 Format = Literal["parquet", "jsonl"]
 SUFFIXES: dict[Format, str] = {"parquet": ".parquet", "jsonl": ".jsonl.gz"}
 JSONL_SUFFIXES = (".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl", ".json")
-JSONL_MEMBER_BYTES = 4 << 20
 
 
 class Spans(NamedTuple):
@@ -54,13 +54,6 @@ def column_name(*parts: str) -> str:
     return name
 
 
-def no_spans(n_docs: int) -> Spans:
-    import numpy as np
-
-    nothing = np.zeros(0, np.int64)
-    return Spans(np.zeros(n_docs + 1, np.int64), nothing, nothing, np.zeros(0, np.float64))
-
-
 def schema(kinds: Mapping[str, Kind]) -> pa.Schema:
     import pyarrow as pa
 
@@ -85,6 +78,13 @@ def to_arrow(ids: pa.Array, columns: Columns, kinds: Mapping[str, Kind]) -> pa.R
             scores = np.asarray(value, np.float64)
             arrays.append(pa.array(scores, mask=np.isnan(scores)))
     return pa.RecordBatch.from_arrays(arrays, schema=schema(kinds))
+
+
+def claims(stem: str, format: Format) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Glob patterns of the attribute file of a stem, and of those that would be its rivals."""
+    path = glob.escape(stem + SUFFIXES[format])
+    others = (".parquet", *JSONL_SUFFIXES)
+    return (path,), tuple(p for p in (glob.escape(stem) + s for s in others) if p != path)
 
 
 def locate(shard: Shard, experiment: str) -> tuple[str, Format]:
@@ -145,8 +145,8 @@ def declared_columns(shard: Shard, experiment: str) -> dict[str, Kind]:
     """The columns that the ledger beside a shard's attributes declares; empty without a ledger."""
     from dolma_kit import ledger
 
-    found = ledger.read(_folder(shard, experiment))
-    columns: dict[str, Kind] = found[0].config.get("columns", {}) if found else {}
+    header = ledger.read_header(_folder(shard, experiment))
+    columns: dict[str, Kind] = header.config.get("columns", {}) if header else {}
     return columns
 
 

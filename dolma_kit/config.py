@@ -152,7 +152,11 @@ class SpanReplacement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a stream goes and how its shards are cut."""
+    """Where a stream goes and how its shards are cut.
+
+    `max_size_in_bytes` are bytes as stored, `min_text_length` bytes of UTF-8 without white space
+    at the ends, both as Dolma's mixer counts them.
+    """
 
     path: str
     max_size_in_bytes: Count = 2**31
@@ -189,6 +193,8 @@ class Mix(Options, frozen=True, kw_only=True):
     """
 
     streams: Annotated[list[Stream], Meta(description="The sources.", extra={"flag": False})] = []
+    text_key: Annotated[str, Meta(description="Field that holds the text.")] = "text"
+    id_key: Annotated[str, Meta(description="Field that holds the id.")] = "id"
     seed: Annotated[
         int,
         Meta(description="Key of the choice that `rate` makes.", ge=-(2**63), le=2**63 - 1),

@@ -80,9 +80,9 @@ def plan(settings: Convert) -> Plan:
             limit=limit,
         )
         folder = f"{shard.attributes}/{to}"
-        units.append(
-            Unit(shard.tree, task, (shard.path, source), folder, n_bytes=files.size(shard.path))
-        )
+        n_bytes = files.size(shard.path)
+        claims = attributes.claims(shard.attribute_stem(to), settings.format)
+        units.append(Unit(shard.tree, task, (shard.path, source), folder, n_bytes, *claims))
     return Plan(
         stage="attributes convert",
         config=settings.deciding() | {"to": to, "columns": columns, "attributes": None},

@@ -73,22 +73,22 @@ def demonstrate(
     overwrite: bool = False,
     say: Callable[[str], Any] = print,
 ) -> Summary:
-    """Run the demo into `folder` and say what happens; a folder that is in use is refused."""
+    """Run the demo into `folder` and say what happens; a folder that is in use is refused.
+
+    Running it again does what is missing, on the documents and with the tokenizer of the first
+    time, also where packages were installed since; `overwrite` starts again.
+    """
     ours = os.path.exists(os.path.join(folder, "recipe.yaml"))
     if os.path.isdir(folder) and os.listdir(folder) and not ours:
         raise ConfigError(f"{folder} is not empty and holds no demo: name another folder")
     started = time.perf_counter()
-    rows = [_written(folder, say)]
+    recipe = _recipe(folder)
+    about = "The demo's stages: dolma-kit run -c FILE runs them again, from the folder it ran in."
+    _write_yaml(os.path.join(folder, "recipe.yaml"), recipe, about)
+    rows = [_written(folder, overwrite, say)]
     compiling = time.perf_counter()
     kernels.load(KERNELS)
     rows.append(Row("numba compiles", time.perf_counter() - compiling, note="once a machine"))
-    recipe = _recipe(folder)
-    path = os.path.join(folder, "recipe.yaml")
-    _write_yaml(
-        path,
-        recipe,
-        "Run again with: dolma-kit run -c recipe.yaml, from the demo's folder's parent.",
-    )
     settings = config.build(
         Recipe, {**recipe, "workers": workers, "overwrite": overwrite, "quiet": True}
     )
@@ -112,9 +112,17 @@ def demonstrate(
     )
 
 
-def _written(folder: str, say: Callable[[str], Any]) -> Row:
-    """Write the documents of the three sources."""
+def _paths(folder: str, source: str) -> list[str]:
+    """Two files a source."""
+    documents = os.path.join(folder, source, "documents")
+    return [os.path.join(documents, f"{source}-{i:04d}.jsonl.gz") for i in range(2)]
+
+
+def _written(folder: str, overwrite: bool, say: Callable[[str], Any]) -> Row:
+    """Write the documents of the three sources, if they are not there."""
     started = time.perf_counter()
+    if not overwrite and all(os.path.exists(p) for s in SOURCES for p in _paths(folder, s)):
+        return Row("write documents", time.perf_counter() - started, note="they are there")
     modules = list(_modules())
     documents = {
         "code": ((name, text, None) for name, text in modules),
@@ -137,8 +145,7 @@ def _written(folder: str, say: Callable[[str], Any]) -> Row:
         if not lines:
             raise VerificationError(f"this machine has no text for the source {source!r}")
         half = (len(lines) + 1) // 2
-        for i, part in enumerate((lines[:half], lines[half:])):
-            path = os.path.join(folder, source, "documents", f"{source}-{i:04d}.jsonl.gz")
+        for path, part in zip(_paths(folder, source), (lines[:half], lines[half:]), strict=True):
             _write_if_new(path, files.compress(b"".join(part), "gz"))
         n_documents += len(lines)
         n_bytes += size
@@ -254,7 +261,7 @@ def _run_stages(
     with engine_for(settings) as engine:
         for name, stage in recipe.resolve(settings):
             if name == "tokenize":
-                rows.append(_train_tokenizer(folder))
+                rows.append(_train_tokenizer(folder, settings.overwrite))
             summary = recipe.run_stage(name, stage, engine)
             summaries.append(summary)
             rows.append(_row(name, stage, summary))
@@ -290,7 +297,7 @@ def _row(name: str, stage: Any, summary: Summary) -> Row:
     return Row(name, summary.seconds, n_documents, n_documents, note)
 
 
-def _train_tokenizer(folder: str) -> Row:
+def _train_tokenizer(folder: str, overwrite: bool) -> Row:
     """A byte-level BPE on the mixed text, with OLMo's masks as added tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -298,6 +305,9 @@ def _train_tokenizer(folder: str) -> Row:
     from dolma_kit.layout import find
 
     started = time.perf_counter()
+    path = os.path.join(folder, "tokenizer.json")
+    if os.path.exists(path) and not overwrite:
+        return Row("train tokenizer", time.perf_counter() - started, note="it is there")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -324,7 +334,7 @@ def _train_tokenizer(folder: str) -> Row:
 
     tokenizer.train_from_iterator(texts(), trainer)
     tokenizer.add_tokens([AddedToken(mask, normalized=False) for mask in MASKS])
-    _write_if_new(os.path.join(folder, "tokenizer.json"), tokenizer.to_str(pretty=True).encode())
+    _write_if_new(path, tokenizer.to_str(pretty=True).encode())
     note = f"{tokenizer.get_vocab_size():,} ids"
     return Row("train tokenizer", time.perf_counter() - started, note=note)
 

@@ -205,6 +205,8 @@ class DocumentReader:
             columns = {name: record.column(name) for name in record.schema.names}
             for name in (fields.id, fields.text):
                 column = columns[name]
+                if pa.types.is_dictionary(column.type):
+                    column = columns[name] = column.dictionary_decode()
                 if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
                     raise DataError(
                         self.path, None, f"column {name!r} is {column.type}, not string"

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from dolma_kit import attributes
 from dolma_kit.attributes import Kind
 from dolma_kit.errors import ConfigError, DolmaKitError
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DOCUMENT_COLUMNS = ("id", "text", "source", "metadata")
+CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+UNFIT_FUNCTIONS = """
+    SELECT function_name FROM duckdb_functions() WHERE list_contains(?, function_name)
+    GROUP BY function_name
+    HAVING bool_and(function_type = 'aggregate' OR coalesce(stability, '') IN (
+        'VOLATILE', 'CONSISTENT_WITHIN_QUERY'))
+"""
 
 
 class FilterError(DolmaKitError):
@@ -57,10 +66,24 @@ class Filter:
             raise ConfigError(f"keep {self.expression!r}: {_first_line(error)}") from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise ConfigError(f"keep {self.expression!r}: write one SQL expression, no statements")
+        self._refuse_what_is_not_of_one_document()
         try:
             self.evaluate(_empty_documents(self.columns))
         except FilterError as error:
             raise ConfigError(f"{error}{_hint(str(error), known)}") from None
+
+    def _refuse_what_is_not_of_one_document(self) -> None:
+        """An expression sees a batch at a time, and the same document must always fare the same."""
+        trees = self._connection.execute("SELECT json_serialize_sql(?)", [self._query]).fetchall()
+        classes, functions = _classes_and_functions(msgspec.json.decode(trees[0][0]))
+        unfit = classes & {"SUBQUERY", "WINDOW"} | _words(self.expression.lower()) & CLOCKS
+        rows = self._connection.execute(UNFIT_FUNCTIONS, [sorted(functions)]).fetchall()
+        unfit |= {f"{name}()" for (name,) in rows}
+        if unfit:
+            raise ConfigError(
+                f"keep {self.expression!r}: {', '.join(sorted(unfit)).lower()} looks at more than "
+                "one document or changes from run to run; write a rule over one document's columns"
+            )
 
     def evaluate(self, table: pa.Table) -> NDArray[np.bool_]:
         """(n_docs,) bool: which rows the expression holds for; FilterError where it fails."""
@@ -80,6 +103,23 @@ class Filter:
             )
         kept: NDArray[np.bool_] = column.to_numpy()
         return kept
+
+
+def _classes_and_functions(node: Any) -> tuple[set[str], set[str]]:
+    """The classes of expressions, and the functions called, in a serialized statement."""
+    classes: set[str] = set()
+    functions: set[str] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            classes.add(str(node.get("class")))
+            if node.get("class") == "FUNCTION":
+                functions.add(str(node.get("function_name")))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return classes, functions
 
 
 def document_table(documents: pa.RecordBatch, columns: Mapping[str, pa.Array | Any]) -> pa.Table:
@@ -109,6 +149,8 @@ def _first_line(error: Exception) -> str:
 
 def _hint(message: str, known: Iterable[str]) -> str:
     """The nearest known column where DuckDB missed one."""
+    if "STRUCT" in message and "cast" in message.lower():
+        return "; a column that nobody declares is read as spans: write len(NAME) > 0"
     missed = re.search(r'column "?([\w.]+)"? not found', message)
     if missed is None:
         return ""

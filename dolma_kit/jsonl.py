@@ -6,6 +6,7 @@ line, to name the one at fault.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,10 +80,17 @@ def _decode(
             line.decode("utf-8")
             objects.append(decoder.decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DataError(path, first_line + i, str(error)) from None
+            raise DataError(path, first_line + i, _reason(line, error)) from None
         kept.append(i)
     keep = np.array(kept, np.int64)
     return Rows(objects, first_line + keep, starts[keep], ends[keep]), len(ends)
+
+
+def _reason(line: bytes, error: Exception) -> str:
+    """Why a line cannot be read; the decoder takes half a surrogate pair for a truncated text."""
+    if re.search(rb"\\u[dD][89a-fA-F]", line) and "truncated" in str(error):
+        return "a \\ud800-\\udfff escape without its other half stands for no character"
+    return str(error)
 
 
 def _one_object_a_line(

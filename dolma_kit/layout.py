@@ -11,12 +11,14 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dolma_kit import files
 from dolma_kit.errors import ConfigError, MissingInput
 
+UNREADABLE = re.compile(r"\.jsonl?\.(bz2|xz|lzma|lz4|br|zip)$", re.IGNORECASE)
 FORMATS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.zstd",
            ".json.zstd", ".parquet")  # fmt: skip
 
@@ -50,13 +52,17 @@ def find(documents: Sequence[str], *, attributes: str | None = None) -> list[Sha
     """The files that DOCS arguments name, in canonical order, each once.
 
     An argument is a file, a folder (the `documents/**` in it, or all of it if it lies within a
-    `documents` folder) or a glob. Raises ConfigError where one matches nothing.
+    `documents` folder) or a glob. In the last two, files whose names end in none of FORMATS are no
+    documents. Raises ConfigError where an argument matches nothing.
     """
     paths: dict[str, None] = {}
     if not documents:
         raise ConfigError("no documents: give files, folders (their documents/**) or globs")
     for argument in documents:
-        matched = [path for path in _matches(argument) if format_of(path)]
+        found = _matches(argument)
+        matched = [path for path in found if format_of(path)]
+        if unread := [path for path in found if UNREADABLE.search(path)]:
+            raise ConfigError(f"{unread[0]} cannot be read: compress it as .gz or .zst")
         if not matched:
             raise MissingInput(
                 f"no documents match {argument!r}: give a file, a folder that holds documents/, or "
@@ -79,7 +85,7 @@ def _matches(argument: str) -> list[str]:
     if not files.is_folder(argument):
         found = files.expand(argument)
         return found if found == [argument] else [p for p in found if not _is_attribute_file(p)]
-    folder, above = glob.escape(argument.rstrip("/")), argument.rstrip("/").split("/")
+    folder, above = glob.escape(argument.rstrip("/")), _absolute(argument).split("/")
     if above[-1] != "documents":
         found = files.expand(f"{folder}/**/documents/**")
         if found or "documents" not in above:
@@ -134,6 +140,10 @@ def _place(paths: Sequence[str], attributes: str | None) -> list[Shard]:
     return shards
 
 
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if files.is_remote(path) else os.path.abspath(path)
+
+
 def _below(path: str, root: str | None) -> str:
     if root is None:
         return path
@@ -143,6 +153,8 @@ def _below(path: str, root: str | None) -> str:
 def _split_at_documents(path: str) -> tuple[str | None, str]:
     """(`<dir>`, `<tree>/X`) of `<dir>/documents/<tree>/X`; the last `documents` counts."""
     parts = path.split("/")
+    if "documents" not in parts[:-1]:  # a relative path from within it is the same file
+        parts = _absolute(path).split("/")
     for i in range(len(parts) - 2, -1, -1):
         if parts[i] == "documents":
             return "/".join(parts[:i]) or ("/" if path.startswith("/") else "."), "/".join(

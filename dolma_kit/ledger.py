@@ -48,11 +48,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished unit. `inputs` is the digest of its inputs' fingerprints; `sizes` in bytes."""
+    """A finished unit of a phase.
+
+    `inputs` is the digest of its inputs' fingerprints, `source` where the first of them lay, seen
+    from the ledger's folder; `sizes` are the bytes of its outputs.
+    """
 
     unit: str
     phase: str
     inputs: str
+    source: str | None
     sizes: dict[str, int]
     seconds: float
     finished: str
@@ -63,32 +68,33 @@ class Ledger:
     """The ledger of one output folder, locked for as long as it is open.
 
     Opening it with another config than the one that made what is there is a ConfigError that
-    names the keys that differ; with `overwrite`, what was recorded is removed instead.
+    names the keys that differ. With `overwrite` it starts again: what was recorded is removed.
     """
 
     def __init__(
         self, folder: str, stage: str, config: Mapping[str, Any], *, overwrite: bool = False
     ) -> None:
+        if files.is_remote(folder):
+            raise ConfigError(f"{folder}: outputs have to be local, only inputs may be remote")
         self.folder = folder
         self._own = os.path.join(folder, FOLDER)
         os.makedirs(self._own, exist_ok=True)
         self._lock = _lock(os.path.join(self._own, "lock"), folder)
         self.path = os.path.join(self._own, "ledger.jsonl")
-        self._records: dict[str, Record] = {}
+        self._records: dict[tuple[str, str], Record] = {}
         header = Header(version=VERSION, stage=stage, config=dict(config))
         try:
             found = read(folder)
             if found is not None:
                 old, records = found
-                self._records = {record.unit: record for record in records}
-                if difference := _difference(old, header):
-                    if not overwrite:
-                        raise ConfigError(
-                            f"{folder} was made by another config: {difference}; "
-                            "use another name, or --overwrite to replace it"
-                        )
+                self._records = {(record.phase, record.unit): record for record in records}
+                if overwrite:
                     self._discard()
-                _sweep(folder)
+                elif difference := _difference(old, header):
+                    raise ConfigError(
+                        f"{folder} was made by another config: {difference}; "
+                        "use another name, or --overwrite to replace it"
+                    )
             self._rewrite(header)
             self._stream = open(self.path, "ab")
         except BaseException:
@@ -109,38 +115,60 @@ class Ledger:
             encoder = msgspec.json.Encoder()
             stream.write(encoder.encode_lines([header, *self._records.values()]))
 
-    def finished(self, unit: str, inputs: str) -> Result | None:
-        """The result of a unit that was finished from these inputs and whose outputs are there."""
-        record = self._records.get(unit)
-        if record is None or record.inputs != inputs:
+    def finished(self, phase: str, unit: str, inputs: str, source: str | None) -> Result | None:
+        """The result of a unit that was finished from these inputs and whose outputs are there.
+
+        ConfigError where the unit was made of a file of another place, which it would replace.
+        """
+        record = self._records.get((phase, unit))
+        if record is None:
+            return None
+        if record.source != source:
+            raise ConfigError(
+                f"{self.folder}: {unit} was made of {record.source}, not of {source} (both seen "
+                "from there); use another name, or --overwrite to replace it"
+            )
+        if record.inputs != inputs:
             return None
         for name, size in record.sizes.items():
             path = os.path.join(self.folder, name)
             if not os.path.exists(path) or os.path.getsize(path) != size:
                 return None
-        return record.result
+        return self.recorded(phase, unit)
 
-    def recorded(self, unit: str) -> Result:
+    def recorded(self, phase: str, unit: str) -> Result:
         """The last result of a unit, whatever has become of its inputs and outputs since."""
-        return self._records[unit].result
+        record = self._records[phase, unit]
+        outputs = [os.path.normpath(os.path.join(self.folder, name)) for name in record.sizes]
+        return msgspec.structs.replace(record.result, outputs=outputs)
 
-    def record(self, unit: str, phase: str, inputs: str, result: Result, seconds: float) -> None:
+    def record(
+        self,
+        phase: str,
+        unit: str,
+        inputs: str,
+        source: str | None,
+        result: Result,
+        seconds: float,
+    ) -> None:
         """Note a finished unit; outputs that an earlier run of it made and this one did not go."""
         sizes = {os.path.relpath(p, self.folder): os.path.getsize(p) for p in result.outputs}
-        if (old := self._records.get(unit)) is not None:
+        if (old := self._records.get((phase, unit))) is not None:
             for name in old.sizes.keys() - sizes.keys():
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.folder, name))
         record = Record(
-            unit=unit,
             phase=phase,
+            unit=unit,
             inputs=inputs,
+            source=source,
             sizes=sizes,
             seconds=round(seconds, 6),
             finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            result=result,
+            # Their places are in `sizes`, seen from here: the folder may be moved.
+            result=msgspec.structs.replace(result, outputs=[]),
         )
-        self._records[unit] = record
+        self._records[phase, unit] = record
         # Flushed but not synced: a record that a power cut loses costs one unit done again.
         self._stream.write(msgspec.json.encode(record) + b"\n")
         self._stream.flush()
@@ -150,17 +178,13 @@ class Ledger:
         self._lock.close()
 
 
-def _sweep(folder: str) -> None:
-    """Remove the temporary files that a killed command left; the lock says that it is gone."""
-    for place, folders, names in os.walk(folder):
-        # A folder with a ledger of its own may be in use by another command.
-        folders[:] = [
-            name for name in folders if not os.path.exists(os.path.join(place, name, FOLDER))
-        ]
-        for name in names:
-            if files.is_temporary(name):
+def sweep(folder: str) -> None:
+    """Remove the temporary files that a killed command left in a folder (not below it)."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if files.is_temporary(entry.name):
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(place, name))
+                    os.unlink(entry.path)
 
 
 def temporary(folder: str, elsewhere: str | None = None) -> str:
@@ -183,8 +207,6 @@ def _lock(path: str, folder: str) -> IO[bytes]:
 
 def _difference(old: Header, new: Header) -> str:
     """What differs, in words; empty where nothing does."""
-    if old.version != new.version:
-        return f"ledger version {old.version}, this is {new.version}"
     if old.stage != new.stage:
         return f"it holds the outputs of `{old.stage}`, not of `{new.stage}`"
     theirs = msgspec.json.decode(msgspec.json.encode(old.config))
@@ -198,19 +220,41 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:120]} ... (sha256 {digest({'': value})[:12]})"
 
 
+def read_header(folder: str) -> Header | None:
+    """What a folder is made by; None where there is no ledger. Reads one line."""
+    path = os.path.join(folder, FOLDER, "ledger.jsonl")
+    try:
+        with open(path, "rb") as stream:
+            header = msgspec.json.decode(stream.readline(), type=Header)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except msgspec.MsgspecError as error:
+        raise DataError(path, 1, f"not a ledger: {error}") from None
+    if header.version != VERSION:
+        raise DataError(path, 1, f"ledger version {header.version}, this reads {VERSION}")
+    return header
+
+
 def read(folder: str) -> tuple[Header, list[Record]] | None:
     """The ledger of a folder without locking it; None where there is none."""
-    path = os.path.join(folder, FOLDER, "ledger.jsonl")
-    if not os.path.exists(path):
+    header = read_header(folder)
+    if header is None:
         return None
+    path = os.path.join(folder, FOLDER, "ledger.jsonl")
     with open(path, "rb") as stream:
-        lines = stream.read().split(b"\n")
-    try:
-        header = msgspec.json.decode(lines[0], type=Header)
         # What follows the last newline was cut short by a kill: empty, or not a record.
-        return header, [msgspec.json.decode(line, type=Record) for line in lines[1:-1]]
+        lines = stream.read().split(b"\n")[1:-1]
+    try:
+        return header, [msgspec.json.decode(line, type=Record) for line in lines]
     except msgspec.MsgspecError as error:
         raise DataError(path, None, f"not a ledger: {error}") from None
+
+
+def knows(folder: str, path: str) -> bool:
+    """Whether the ledger of a folder records a path as an output."""
+    found = read(folder)
+    name = os.path.relpath(path, folder)
+    return found is not None and any(name in record.sizes for record in found[1])
 
 
 def find(folder: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ import msgspec
 from dolma_kit import attribute_files, attributes, config, files, ledger, registry, shards
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import Mix, Stream
-from dolma_kit.documents import Batch, DocumentReader, allot
+from dolma_kit.documents import Batch, DocumentReader, Fields, allot
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
@@ -62,6 +62,7 @@ class ChooseTask:
     """One file of one stream. `kinds` are the columns to read of each attribute file."""
 
     stream: Stream
+    fields: Fields
     seed: int
     shard: Shard
     attributes: tuple[tuple[str, Format, dict[str, Kind]], ...]
@@ -110,6 +111,7 @@ def plan(settings: Mix) -> Plan:
     if not settings.streams:
         raise ConfigError("no streams: a mix names at least one; see `dolma-kit list configs`")
     _check_outputs(settings.streams)
+    fields = Fields(settings.text_key, settings.id_key)
     choosing, joining, deciding, temporary = [], [], [], set()
     for stream in settings.streams:
         found = find(stream.documents)
@@ -121,7 +123,7 @@ def plan(settings: Mix) -> Plan:
         temporary.add(place)
         passes: list[list[str]] = [[] for _ in range(max(1, math.ceil(stream.rate)))]
         inputs: list[str] = []
-        for i, (shard, limit) in enumerate(allot(found, settings.limit)):
+        for i, (shard, limit) in enumerate(allot(found, settings.limit, fields)):
             located = [attributes.locate(shard, name) for name in stream.attributes]
             own_inputs = (shard.path, *(path for path, _ in located))
             pieces = tuple(
@@ -129,6 +131,7 @@ def plan(settings: Mix) -> Plan:
             )
             task = ChooseTask(
                 stream=stream,
+                fields=fields,
                 seed=settings.seed,
                 shard=shard,
                 attributes=tuple(
@@ -149,7 +152,8 @@ def plan(settings: Mix) -> Plan:
             suffix=".jsonl." + stream.compression.output,
             max_bytes=stream.output.max_size_in_bytes,
         )
-        joining.append(Unit(f"joining {stream.name}", join_task, tuple(inputs), folder))
+        name, claims = f"joining {stream.name}", join_task.claims()
+        joining.append(Unit(name, join_task, tuple(inputs), folder, claims=claims))
         deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
     return Plan(
         stage="mix",
@@ -258,7 +262,7 @@ def choose(task: ChooseTask) -> Result:
     known = tuple(sorted(kinds.items()))
     filter_ = _filter(stream.keep, known) if stream.keep is not None else None
     policies = [registry.mixer(spec) for spec in stream.policies]
-    documents = DocumentReader(task.shard.path, keep_raw=True, limit=task.limit)
+    documents = DocumentReader(task.shard.path, fields=task.fields, keep_raw=True, limit=task.limit)
     readers = [attribute_files.Reader(p, f, k, task.shard.path) for p, f, k in task.attributes]
     tally = Tally()
     output = stream.output
@@ -362,7 +366,8 @@ def _chosen(
         tally.counts["written"] += int(copies[i])
         assert batch.raw is not None
         place = f"{task.shard.src}:{batch.lines[i]}"
-        yield _line(batch.raw[i].as_buffer(), text, place, output.discard_fields), int(copies[i])
+        changed = {} if text is None else {task.fields.text: text}
+        yield _line(batch.raw[i].as_buffer(), changed, place, output.discard_fields), int(copies[i])
 
 
 def sample_copies(ids: list[str], rate: float, seed: int) -> NDArray[np.int64]:
@@ -411,11 +416,9 @@ def _by_document(
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def _line(raw: Any, text: str | None, place: str, discard: list[str]) -> bytes:
+def _line(raw: Any, changed: dict[str, str], place: str, discard: list[str]) -> bytes:
     """The document's JSON with its new text and `metadata.provenance`, all else as it was read."""
-    fields: dict[str, Any] = _FIELDS.decode(raw)
-    if text is not None:
-        fields["text"] = text
+    fields: dict[str, Any] = _FIELDS.decode(raw) | changed
     metadata = bytes(fields.get("metadata", b"")) or b"null"
     if metadata == b"null":
         fields["metadata"] = {"provenance": place}

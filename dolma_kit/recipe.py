@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dolma_kit import config
+from dolma_kit import config, registry
 from dolma_kit.config import Options, Recipe
 from dolma_kit.errors import ConfigError, MissingAttributes, MissingInput
 from dolma_kit.execute import Engine, Plan, engine_for
@@ -26,8 +26,8 @@ MODULES = {
 def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
     """Run a recipe; `keys` are those of `config.Recipe`, or give the struct itself.
 
-    All stages are checked before the first one starts. The summary's `documents` and `bytes_in`
-    are those of the first stage, `counts` holds each stage's own summary.
+    The keys and the parts of all stages are checked before the first one starts. The summary's
+    `documents` and `bytes_in` are those of the first stage, `counts` holds each stage's own.
     """
     settings = settings or config.build(Recipe, keys)
     stages = resolve(settings)
@@ -54,9 +54,10 @@ def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys:
 
 
 def run_stage(name: str, stage: Options, engine: Engine) -> Summary:
-    """Run one resolved stage on an engine that others share."""
+    """Run one resolved stage on a shared engine, or on its own if it wants other workers."""
     function = getattr(importlib.import_module(MODULES[name]), name)
-    summary: Summary = function(stage, engine=engine)
+    shared = engine if stage.workers in (None, engine.workers) else None
+    summary: Summary = function(stage, engine=shared)
     return summary
 
 
@@ -79,7 +80,13 @@ def resolve(settings: Recipe) -> list[tuple[str, Options]]:
             )
         name, keys = next(iter(entry.items()))
         kind = config.STAGES[name]
-        stages.append((name, config.build(kind, inherited | keys, where=f"stage {i} ({name})")))
+        stage = config.build(kind, inherited | keys, where=f"stage {i} ({name})")
+        if isinstance(stage, config.Tag):
+            registry.taggers(stage.taggers)
+        elif isinstance(stage, config.Mix):
+            for spec in (spec for stream in stage.streams for spec in stream.policies):
+                registry.mixer(spec)
+        stages.append((name, stage))
     return stages
 
 

@@ -9,6 +9,8 @@ nothing is compressed twice.
 from __future__ import annotations
 
 import contextlib
+import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -30,6 +32,11 @@ class JoinTask:
     stem: str
     suffix: str
     max_bytes: int
+
+    def claims(self) -> tuple[str, ...]:
+        """Glob patterns of the shards, whatever their number."""
+        stem, suffix = glob.escape(self.stem), glob.escape(self.suffix)
+        return tuple(f"{stem}-{'[0-9]' * n}{suffix}" for n in range(4, 8))
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -113,9 +120,28 @@ class _Piece:
 def join(task: JoinTask) -> Result:
     """Lay pieces one after the other; a shard ends before the member that would exceed its size.
 
-    `documents` are the lines written. Without a line there is no shard.
+    `documents` are the lines written. Without a line there is no shard; where one cannot be
+    written, those before it go.
     """
     outputs: list[str] = []
+    with contextlib.ExitStack() as undoing:
+        undoing.callback(_remove, outputs)
+        n_documents = _join(task, outputs)
+        undoing.pop_all()
+    return Result(
+        documents=n_documents,
+        bytes_out=sum(files.size(path) for path in outputs),
+        outputs=outputs,
+    )
+
+
+def _remove(paths: Sequence[str]) -> None:
+    for path in paths:
+        os.unlink(path)
+
+
+def _join(task: JoinTask, outputs: list[str]) -> int:
+    """Write the shards, add them to `outputs`, and return the number of their lines."""
     shard: list[tuple[str, int, int]] = []  # (piece, first byte, bytes)
     n_bytes = n_documents = 0
     for piece in task.pieces:
@@ -132,11 +158,7 @@ def join(task: JoinTask) -> Result:
             n_documents += documents
     if shard:
         outputs.append(_write_shard(task, len(outputs), shard))
-    return Result(
-        documents=n_documents,
-        bytes_out=sum(files.size(path) for path in outputs),
-        outputs=outputs,
-    )
+    return n_documents
 
 
 def _write_shard(task: JoinTask, number: int, members: Sequence[tuple[str, int, int]]) -> str:

@@ -84,6 +84,7 @@ def plan(settings: Tag) -> Plan:
             limit=limit,
             made_by=made_by,
         )
+        claims, rivals = attributes.claims(stem, settings.format)
         units.append(
             Unit(
                 name=shard.tree,
@@ -91,6 +92,8 @@ def plan(settings: Tag) -> Plan:
                 inputs=(shard.path,),
                 folder=f"{shard.attributes}/{experiment}",
                 n_bytes=files.size(shard.path),
+                claims=claims,
+                rivals=rivals,
             )
         )
     deciding = settings.deciding() | {

@@ -31,25 +31,24 @@ class PiiMask(Mixer, frozen=True, kw_only=True):
     experiment: str | None = None
 
     def columns(self, known: Mapping[str, Kind]) -> list[str]:
-        return [
-            self._prefix(known) + key
-            for key in ("doc_count", *TYPES)
-            if self._prefix(known) + key in known
-        ]
+        prefix = self._prefix(known)
+        return [prefix + key for key in ("doc_count", *TYPES) if prefix + key in known]
 
     def _prefix(self, known: Mapping[str, Kind]) -> str:
         """`experiment__tagger__`, found by the count that the tagger gives every document."""
-        if self.experiment is not None:
-            return column_name(self.experiment, self.tagger, "")
         suffix = "__" + column_name(self.tagger, "doc_count")
-        found = [name for name in known if name.endswith(suffix)]
+        found = [name[: -len("doc_count")] for name in known if name.endswith(suffix)]
+        if self.experiment is not None:
+            found = [p for p in found if p == column_name(self.experiment, self.tagger, "")]
         if len(found) != 1:
             have = f"{len(found)} experiments have" if found else "no experiment has"
+            which = f" ({self.experiment})" if self.experiment is not None else ""
             raise ConfigError(
-                f"{self.id}: {have} a column *{suffix}; tag with {self.tagger} and name that "
-                "experiment in `attributes`" + (", and here with `experiment`" if found else "")
+                f"{self.id}: {have} a column *{suffix}{which}; tag with {self.tagger} and name "
+                "that experiment in `attributes`"
+                + (", and here with `experiment`" if found else "")
             )
-        return found[0][: -len("doc_count")]
+        return found[0]
 
     def decide(self, batch: Batch, columns: Columns) -> Decision:
         import numpy as np

@@ -151,7 +151,7 @@ GOOD = line(id="a", text="x")
         (GOOD.replace(b",", b",\n"), "truncated"),
         (b'{"id": "a", "text": "\xff"}\n', "utf-8"),
         (b'{"id": "a", "text": "x", "metadata": {"k": "\xc3"}}\n', "utf-8"),
-        (b'{"id": "a", "text": "\\ud800"}\n', "truncated"),
+        (b'{"id": "a", "text": "\\ud800"}\n', "without its other half"),
         (b"\xef\xbb\xbf" + GOOD, "malformed"),
     ],
 )

@@ -20,8 +20,8 @@ def made(folder: Path, name: str, data: bytes = b"x") -> Result:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     book = Ledger(str(tmp_path), "tag", {"a": 1, "b": [1, {"c": "é"}]})
-    book.record("one", "p", "in1", made(tmp_path, "one.out"), 0.5)
-    book.record("two", "p", "in2", made(tmp_path, "two.out"), 0.5)
+    book.record("p", "one", "in1", "a", made(tmp_path, "one.out"), 0.5)
+    book.record("p", "two", "in2", "b", made(tmp_path, "two.out"), 0.5)
     book.close()
     return tmp_path
 
@@ -32,11 +32,11 @@ def reopened(folder: Path, **keys: object) -> Ledger:
 
 def test_finished_units_are_remembered(folder: Path) -> None:
     book = reopened(folder)
-    done = book.finished("one", "in1")
+    done = book.finished("p", "one", "in1", "a")
     assert done is not None
     assert (done.documents, done.counts) == (1, {"n": 2})
-    assert book.finished("one", "other input") is None
-    assert book.finished("three", "in1") is None
+    assert book.finished("p", "one", "other input", "a") is None
+    assert book.finished("p", "three", "in1", "c") is None
     book.close()
 
 
@@ -47,8 +47,8 @@ def test_an_output_that_is_gone_or_of_another_size_is_due_again(folder: Path, fa
     else:
         (folder / "one.out").write_bytes(b"")
     book = reopened(folder)
-    assert book.finished("one", "in1") is None
-    assert book.finished("two", "in2") is not None
+    assert book.finished("p", "one", "in1", "a") is None
+    assert book.finished("p", "two", "in2", "b") is not None
     book.close()
 
 
@@ -57,9 +57,9 @@ def test_a_line_that_a_kill_cut_short_is_dropped(folder: Path, cut: int) -> None
     path = folder / ledger.FOLDER / "ledger.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     book = reopened(folder)
-    assert book.finished("one", "in1") is not None
-    assert book.finished("two", "in2") is None
-    book.record("two", "p", "in2", made(folder, "two.out"), 0.1)
+    assert book.finished("p", "one", "in1", "a") is not None
+    assert book.finished("p", "two", "in2", "b") is None
+    book.record("p", "two", "in2", "b", made(folder, "two.out"), 0.1)
     book.close()
     found = ledger.read(str(folder))
     assert found is not None
@@ -73,28 +73,56 @@ def test_another_config_is_refused_by_name_unless_overwritten(folder: Path) -> N
         Ledger(str(folder), "mix", {})
     assert (folder / "one.out").exists()
     book = Ledger(str(folder), "tag", {"a": 2}, overwrite=True)
-    assert book.finished("one", "in1") is None
+    assert book.finished("p", "one", "in1", "a") is None
     assert not (folder / "one.out").exists()
     book.close()
 
 
 def test_outputs_that_a_unit_no_longer_makes_go(folder: Path) -> None:
     book = reopened(folder)
-    book.record("one", "p", "in3", made(folder, "other.out"), 0.1)
+    book.record("p", "one", "in3", "a", made(folder, "other.out"), 0.1)
     book.close()
     assert not (folder / "one.out").exists()
     assert (folder / "other.out").exists()
 
 
-def test_what_a_killed_command_left_half_written_is_swept(folder: Path) -> None:
-    (folder / "deep").mkdir()
-    (folder / "deep" / ".x.parquet.123.tmp").touch()
-    (folder / "deep" / ".kept").touch()
-    (folder / "other" / ledger.FOLDER).mkdir(parents=True)
-    (folder / "other" / ".y.parquet.124.tmp").touch()
-    reopened(folder).close()
-    left = {str(path.relative_to(folder)) for path in folder.rglob(".*") if path.is_file()}
-    assert left == {"deep/.kept", "other/.y.parquet.124.tmp"}
+def test_a_unit_of_another_place_is_refused(folder: Path) -> None:
+    book = reopened(folder)
+    with pytest.raises(ConfigError, match=r"one was made of a, not of elsewhere/a .*--overwrite"):
+        book.finished("p", "one", "in1", "elsewhere/a")
+    book.close()
+
+
+def test_units_of_two_phases_may_have_one_name(folder: Path) -> None:
+    book = reopened(folder)
+    book.record("q", "one", "in1", "a", made(folder, "q.out"), 0.1)
+    book.close()
+    book = reopened(folder)
+    assert book.recorded("p", "one").outputs == [str(folder / "one.out")]
+    assert book.recorded("q", "one").outputs == [str(folder / "q.out")]
+    book.close()
+
+
+def test_a_moved_folder_tells_its_new_place(folder: Path) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    book = reopened(moved)
+    assert book.recorded("p", "one").outputs == [str(moved / "one.out")]
+    book.close()
+
+
+def test_what_a_killed_command_left_half_written_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".x.parquet.123.tmp").touch()
+    (tmp_path / ".kept").touch()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / ".y.parquet.124.tmp").touch()
+    ledger.sweep(str(tmp_path))
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob(".*") if path.is_file()}
+    assert left == {".kept", "deep/.y.parquet.124.tmp"}
+
+
+def test_outputs_are_local() -> None:
+    with pytest.raises(ConfigError, match="have to be local"):
+        Ledger("s3://bucket/x", "tag", {})
 
 
 def test_two_commands_cannot_write_to_one_folder(folder: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dolma_kit.errors import ConfigError
+
 
 def add_to(app: typer.Typer) -> None:
     app.command("inspect")(inspect)
@@ -23,9 +25,9 @@ def inspect(
     """Print one row of a file as a line of JSON."""
     from dolma_kit.inspection import row_by_id, row_by_number
 
-    found = (
-        row_by_number(path, 1 if row is None else row)
-        if document_id is None
-        else row_by_id(path, document_id)
-    )
-    typer.echo(found)
+    if document_id is None:
+        typer.echo(row_by_number(path, 1 if row is None else row))
+    elif row is None:
+        typer.echo(row_by_id(path, document_id))
+    else:
+        raise ConfigError("--row and --id each name a row: give one of them")

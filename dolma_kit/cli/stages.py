@@ -8,17 +8,11 @@ from typing import Any
 import msgspec
 import typer
 
-from dolma_kit import config
+from dolma_kit import config, recipe
 from dolma_kit.cli.options import command_for
 from dolma_kit.execute import Plan
 
-MODULES = {
-    "tag": "dolma_kit.tagging",
-    "dedupe": "dolma_kit.deduplication.stage",
-    "mix": "dolma_kit.mixing",
-    "tokenize": "dolma_kit.tokens.stage",
-    "run": "dolma_kit.recipe",
-}
+MODULES = {**recipe.MODULES, "run": "dolma_kit.recipe"}
 
 
 def add_to(app: typer.Typer) -> None:

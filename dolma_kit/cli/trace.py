@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,15 +62,23 @@ def export(
     """Write the order of instances as a headerless uint32 file."""
     from dolma_kit.order.export import export_global_indices
     from dolma_kit.order.run import open_run
+    from dolma_kit.summary import Summary
 
     if global_indices is None:
         raise ConfigError("nothing to export: name a file with --global-indices FILE")
+    started = time.perf_counter()
     n = export_global_indices(open_run(run), global_indices, epoch)
-    typer.echo(
-        msgspec.json.encode(
-            {"command": "trace export", "positions": n, "outputs": [global_indices]}
-        ).decode()
+    summary = Summary(
+        command="trace export",
+        documents=0,
+        bytes_in=0,
+        bytes_out=4 * n,
+        seconds=round(time.perf_counter() - started, 3),
+        mb_per_s=0.0,
+        outputs=[global_indices],
+        counts={"positions": n},
     )
+    typer.echo(msgspec.json.encode(summary).decode())
 
 
 def step_text(answer: StepAnswer) -> str:

@@ -146,7 +146,8 @@ def plan(settings: Dedupe) -> Plan:
         )
         output = stems[i] + attributes.SUFFIXES[settings.format]
         write_task = WriteTask(i, temporary, output, settings.format, name, settings.by, made_by)
-        writing.append(Unit(shard.tree, write_task, inputs, folders[i], sizes[i]))
+        claims = attributes.claims(stems[i], settings.format)
+        writing.append(Unit(shard.tree, write_task, inputs, folders[i], sizes[i], *claims))
     mark_task = MarkTask(
         n_inputs=len(inputs),
         temporary=temporary,

@@ -8,6 +8,7 @@ workers it has, or on the order in which units finish.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import time
@@ -15,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dolma_kit import files
+from dolma_kit import files, ledger
 from dolma_kit.config import Options, digest
+from dolma_kit.errors import ConfigError
 from dolma_kit.execute.progress import Progress
 from dolma_kit.ledger import Ledger, Result
 
@@ -28,7 +30,8 @@ class Unit:
     """A piece of work: `task` (picklable) goes to the phase's function.
 
     `inputs` are the files whose change makes it due again, `folder` the output folder whose ledger
-    notes it, `n_bytes` its cost by the size of what it reads.
+    notes it, `n_bytes` its cost by the size of what it reads. `claims` are glob patterns of the
+    paths that it writes, `rivals` of such as must not stand beside them.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Unit:
     inputs: tuple[str, ...]
     folder: str
     n_bytes: int = 0
+    claims: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,74 +137,120 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
     started = time.perf_counter()
     outcome = Outcome()
     with contextlib.ExitStack() as stack:
+        _respect_others(plan, options)
         ledgers = {}
         for folder in plan.folders:
             files.require_writable(folder)
             ledgers[folder] = Ledger(folder, plan.stage, plan.config, overwrite=options.overwrite)
             stack.callback(ledgers[folder].close)
         for folder in plan.temporary:
+            if options.overwrite:
+                shutil.rmtree(folder, ignore_errors=True)
             files.require_writable(folder)
-        digests = _Digests()
-        todo = plan.phases
-        if not _unfinished(plan.phases[-1], ledgers, digests):
-            # The intermediate files of the earlier phases are gone, what they counted is not.
-            *earlier, last = plan.phases
-            todo = [last]
-            for phase in earlier:
-                outcome.results[phase.name] = [
-                    ledgers[unit.folder].recorded(unit.name) for unit in phase.units
-                ]
-        if any(_unfinished(phase, ledgers, digests) for phase in todo):
+        books = _Books(plan, ledgers)
+        last = plan.phases[-1]
+        if books.unfinished(last):
             outcome.compile_seconds = engine.prepare(plan.kernels)
-        for phase in todo:
-            _run_phase(plan, phase, ledgers, digests, engine, options, outcome)
+            for phase in plan.phases:
+                _run_phase(plan, phase, books, engine, options, outcome)
+        else:
+            # The intermediate files of the earlier phases are gone, what they counted is not.
+            for phase in plan.phases:
+                outcome.results[phase.name] = [books.recorded(phase, u) for u in phase.units]
+            outcome.units_skipped = len(last.units)
         for folder in plan.temporary:
             shutil.rmtree(folder, ignore_errors=True)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
 
-class _Digests:
-    """Digests of input fingerprints; each file is looked at once, each tuple hashed once."""
+def _respect_others(plan: Plan, options: Options) -> None:
+    """Refuse to write over what no ledger of ours knows, unless told to; sweep what is ours."""
+    ours = {folder: ledger.read_header(folder) is not None for folder in plan.folders}
+    swept: set[str] = set()
+    for unit in (unit for phase in plan.phases for unit in phase.units):
+        if ours[unit.folder]:
+            swept.update(os.path.dirname(pattern) for pattern in unit.claims)
+        patterns = unit.rivals if ours[unit.folder] else (*unit.claims, *unit.rivals)
+        for path in (path for pattern in patterns for path in glob.iglob(pattern)):
+            if ours[unit.folder] and ledger.knows(unit.folder, path):
+                continue  # another config's, which the ledger refuses or removes
+            if not options.overwrite:
+                raise ConfigError(
+                    f"{path} is there and was not made by this command: use another name, or "
+                    "--overwrite to replace it"
+                )
+            os.unlink(path)
+    for folder in swept:
+        ledger.sweep(folder)
 
-    def __init__(self) -> None:
+
+class _Books:
+    """The ledgers of a plan's folders, asked by unit."""
+
+    def __init__(self, plan: Plan, ledgers: Mapping[str, Ledger]) -> None:
+        self._plan = plan
+        self._ledgers = ledgers
         self._files: dict[str, dict[str, int | str]] = {}
-        self._tuples: dict[tuple[str, ...], str] = {}
+        self._digests: dict[tuple[int, bool], str] = {}  # by identity: units share long tuples
 
-    def __call__(self, inputs: tuple[str, ...]) -> str:
-        if inputs not in self._tuples:
-            for path in inputs:
+    def finished(self, phase: Phase, unit: Unit) -> Result | None:
+        book = self._ledgers[unit.folder]
+        return book.finished(phase.name, unit.name, self._digest(phase, unit), _source(unit))
+
+    def unfinished(self, phase: Phase) -> list[Unit]:
+        return [unit for unit in phase.units if self.finished(phase, unit) is None]
+
+    def recorded(self, phase: Phase, unit: Unit) -> Result:
+        return self._ledgers[unit.folder].recorded(phase.name, unit.name)
+
+    def record(self, phase: Phase, unit: Unit, result: Result, seconds: float) -> None:
+        book = self._ledgers[unit.folder]
+        inputs = self._digest(phase, unit)
+        book.record(phase.name, unit.name, inputs, _source(unit), result, seconds)
+
+    def _digest(self, phase: Phase, unit: Unit) -> str:
+        """Of the inputs' fingerprints and, as intermediate files are looked for there, of where
+        those lie. Not of paths: the same files spelled otherwise are the same files."""
+        is_last = phase is self._plan.phases[-1]
+        key = (id(unit.inputs), is_last)
+        if key not in self._digests:
+            for path in unit.inputs:
                 if path not in self._files:
                     self._files[path] = files.fingerprint(path)
-            # Not the paths: the same files spelled otherwise, or moved, are the same files.
-            self._tuples[inputs] = digest({"files": [self._files[path] for path in inputs]})
-        return self._tuples[inputs]
+            places = [] if is_last else [os.path.abspath(p) for p in self._plan.temporary]
+            fingerprints = [self._files[path] for path in unit.inputs]
+            self._digests[key] = digest({"files": fingerprints, "places": places})
+        return self._digests[key]
 
 
-def _unfinished(phase: Phase, ledgers: Mapping[str, Ledger], digests: _Digests) -> list[Unit]:
-    return [u for u in phase.units if ledgers[u.folder].finished(u.name, digests(u.inputs)) is None]
+def _source(unit: Unit) -> str | None:
+    """Where the first input of a unit lies, seen from the folder that notes it."""
+    if not unit.inputs or files.is_remote(unit.inputs[0]):
+        return unit.inputs[0] if unit.inputs else None
+    return os.path.relpath(unit.inputs[0], unit.folder)
 
 
 def _run_phase(
-    plan: Plan,
-    phase: Phase,
-    ledgers: Mapping[str, Ledger],
-    digests: _Digests,
-    engine: Engine,
-    options: Options,
-    outcome: Outcome,
+    plan: Plan, phase: Phase, books: _Books, engine: Engine, options: Options, outcome: Outcome
 ) -> None:
-    results: dict[tuple[str, str], Result] = {}  # a unit's name is its ledger's, not the plan's
+    # A unit's name is its ledger's, not the plan's: two folders may have a unit of one name.
+    results: dict[tuple[str, str], Result] = {}
+    todo = []
     for unit in phase.units:
-        done = ledgers[unit.folder].finished(unit.name, digests(unit.inputs))
-        if done is not None:
+        done = books.finished(phase, unit)
+        if done is None:
+            todo.append(unit)
+        else:
             results[unit.folder, unit.name] = done
             outcome.units_skipped += 1
-    todo = [unit for unit in phase.units if (unit.folder, unit.name) not in results]
+    for unit in todo:
+        # What a killed run of it may have written without a record would stay otherwise.
+        for path in (path for pattern in unit.claims for path in glob.iglob(pattern)):
+            os.unlink(path)
 
     def finished(unit: Unit, result: Result, seconds: float) -> None:
-        book = ledgers[unit.folder]
-        book.record(unit.name, phase.name, digests(unit.inputs), result, seconds)
+        books.record(phase, unit, result, seconds)
         results[unit.folder, unit.name] = result
 
     if todo:

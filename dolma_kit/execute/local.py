@@ -15,6 +15,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -168,10 +169,12 @@ class _Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([PRELOAD])
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        life, self._life = context.Pipe(duplex=False)  # nothing is sent: its end is the message
+        self.process = context.Process(target=_serve, args=(theirs, life), daemon=True)
         with _without_main(), _environment(kernel_names):
             self.process.start()
         theirs.close()
+        life.close()
         self.seconds = self.load(kernel_names) if kernel_names else 0.0
 
     def load(self, kernel_names: Sequence[str]) -> float:
@@ -266,8 +269,20 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _serve(connection: Connection) -> None:
+def _die_with_driver(life: Connection) -> None:
+    """Wait in a thread for the driver's end, then end at once, wherever the unit is.
+
+    The lock on the outputs ends with the driver: a unit that went on could write under final names
+    while the next command is at work.
+    """
+    with contextlib.suppress(EOFError, OSError):
+        life.recv_bytes()
+    os._exit(1)
+
+
+def _serve(connection: Connection, life: Connection) -> None:
     """A worker's life: units in, results out, until the driver closes the pipe."""
+    threading.Thread(target=_die_with_driver, args=(life,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver hears Ctrl-C and ends its workers
     signal.signal(signal.SIGTERM, _leave)
     # A collection would write to every object of the fork server's, and so copy all their pages.

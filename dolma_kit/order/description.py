@@ -26,7 +26,7 @@ from msgspec import Meta
 from dolma_kit import config
 from dolma_kit.errors import ConfigError
 from dolma_kit.order.paths import token_paths
-from dolma_kit.order.tokens_json import NAME, recorded
+from dolma_kit.order.tokens_json import NAME, check_parts, recorded
 
 Natural = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -75,6 +75,8 @@ def load(path: str | os.PathLike[str]) -> RunDescription:
     tokens = _at(folder, tokens) if isinstance(tokens, str) else [_at(folder, t) for t in tokens]
     paths = token_paths(tokens)
     record = recorded(paths)
+    if record is not None and isinstance(tokens, str):
+        check_parts(record, paths, tokens)
     eos_token_id, dtype, tokenizer = written.eos_token_id, written.dtype, written.tokenizer
     if record is not None:
         eos_token_id = _agreed(path, "eos_token_id", eos_token_id, record.eos_token_id)

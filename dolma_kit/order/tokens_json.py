@@ -79,6 +79,17 @@ def recorded(token_paths: Sequence[str]) -> TokensJson | None:
     return msgspec.structs.replace(first, parts=parts)
 
 
+def check_parts(record: TokensJson, paths: Sequence[str], folder: str) -> None:
+    """VerificationError if the parts of a folder are not exactly those that it records."""
+    known = {part.path for part in record.parts}
+    if odd := sorted(known ^ set(paths)):
+        what = "is recorded but not there" if odd[0] in known else "is there but not recorded"
+        raise VerificationError(
+            f"{odd[0]} {what} ({len(paths)} parts in {folder}, {len(known)} in its {NAME}): put "
+            "the folder right, or list the files in `tokens`"
+        )
+
+
 def check_sizes(record: TokensJson, table: Sequence[TokenFile]) -> None:
     """VerificationError if a file no longer has the tokens that it was recorded with."""
     n_recorded = {part.path: part.tokens for part in record.parts}

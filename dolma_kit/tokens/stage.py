@@ -7,6 +7,7 @@ ids one after the other, cut into parts between documents; streamed, and last of
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -191,6 +192,7 @@ def _plan(settings: Tokenize) -> tuple[Plan, str | None]:
         inputs=tuple(dict.fromkeys(path for unit in units for path in unit.inputs)),
         folder=settings.out,
         n_bytes=sum(unit.n_bytes for unit in units),
+        claims=tuple(os.path.join(glob.escape(settings.out), n) for n in store.NAME_PATTERNS),
     )
     deciding = settings.deciding() | {
         "tokenizer": tokenizer.name,

@@ -30,6 +30,8 @@ from dolma_kit.tokens.tokenizer_file import Dtype
 
 VERSION = 1
 RECORD_NAME = "tokens.json"
+#: glob patterns of what lies in the folder, but for the copy of the tokenizer
+NAME_PATTERNS = ("part-[0-9]*.npy", "part-[0-9]*.csv.gz", "part-[0-9]*.docs.parquet", RECORD_NAME)
 COPY_BYTES = 8 << 20
 CSV_MEMBER_CHARACTERS = 4 << 20
 ROWS_IN_GROUP = 1 << 16

@@ -230,10 +230,24 @@ def test_size_changed_since_tokenizing(run_yaml: Path) -> None:
     with pytest.raises(VerificationError, match=f"has {n_tokens - 2} tokens, .* says {n_tokens}"):
         open_run(run_yaml)
     record = run_yaml.parent / "tokens" / "tokens.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"parts": []}))
+    recorded = json.loads(record.read_text())
+    recorded["parts"][1]["tokens"] -= 2
+    record.write_text(json.dumps(recorded))
     run = open_run(run_yaml)
     with pytest.raises(VerificationError, match=f"ends at token {n_tokens}, .* {n_tokens - 2} tok"):
         run.steps_of("c1")
+
+
+def test_a_folder_has_the_parts_that_it_records(run_yaml: Path) -> None:
+    """An order over other parts than those that were trained on would be another order."""
+    tokens = run_yaml.parent / "tokens"
+    (tokens / "part-00009.npy").write_bytes((tokens / "part-00000.npy").read_bytes())
+    with pytest.raises(VerificationError, match=r"part-00009.npy is there but not recorded \(3 "):
+        open_run(run_yaml)
+    (tokens / "part-00009.npy").unlink()
+    (tokens / "part-00001.npy").unlink()
+    with pytest.raises(VerificationError, match=r"part-00001.npy is recorded but not there \(1 "):
+        open_run(run_yaml)
 
 
 @pytest.mark.parametrize(
