@@ -46,6 +46,7 @@ MASKS = ("|||EMAIL_ADDRESS|||", "|||PHONE_NUMBER|||", "|||IP_ADDRESS|||")
 SEQUENCE_LENGTH = 2048
 BATCH_SIZE = 8
 STEP = 3
+TABLE_HEAD = f"{'stage':<20}{'read':>10}{'kept':>10}{'removed':>10}{'seconds':>9}"
 KERNELS = ("unicode", "gopher", "c4", "pii", "rounding", "paragraphs", "hashing", "bloom")
 
 
@@ -377,5 +378,4 @@ def _show_step(run_path: str, rows: list[Row], say: Callable[[str], Any]) -> str
 
 
 def _table(rows: list[Row], seconds: float) -> str:
-    head = f"{'stage':<20}{'read':>10}{'kept':>10}{'removed':>10}{'seconds':>9}"
-    return "\n".join(["", head, *map(str, rows), str(Row("in all", seconds))])
+    return "\n".join(["", TABLE_HEAD, *map(str, rows), str(Row("in all", seconds))])

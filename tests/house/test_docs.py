@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import dolma_kit
-from dolma_kit import config
+from dolma_kit import config, demonstration
 from dolma_kit.cli import reference
 from dolma_kit.order.description import RunDescription
 
@@ -41,6 +41,10 @@ def test_the_readmes_configs_are_configs() -> None:
     mix, run = (yaml.safe_load(block) for block in blocks("yaml"))
     assert config.build(config.Mix, mix).streams[0].rate == 1.0
     assert config.build(RunDescription, run).order.seed == 6198
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    assert demonstration.TABLE_HEAD in README, "paste the output of `make demo` again"
 
 
 def test_the_readmes_python_names_what_there_is() -> None:
