@@ -171,7 +171,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         life, self._life = context.Pipe(duplex=False)  # nothing is sent: its end is the message
         self.process = context.Process(target=_serve, args=(theirs, life), daemon=True)
-        with _without_main(), _environment(kernel_names):
+        with _without_main(), _environment(kernel_names), _without_interrupts():
             self.process.start()
         theirs.close()
         life.close()
@@ -224,6 +224,20 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C: the driver's is to hear it and to end the workers.
+
+    A fork server that starts meanwhile, and all that it forks, keep it held back; setting it to be
+    ignored in the worker alone would leave the moment before that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
