@@ -79,7 +79,8 @@ def resolve(settings: Recipe) -> list[tuple[str, Options]]:
             )
         name, keys = next(iter(entry.items()))
         kind = config.STAGES[name]
-        stages.append((name, config.build(kind, inherited | keys, where=f"stage {i} ({name})")))
+        own = {k: v for k, v in inherited.items() if k in kind.__struct_fields__}
+        stages.append((name, config.build(kind, own | keys, where=f"stage {i} ({name})")))
     return stages
 
 
