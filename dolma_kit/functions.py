@@ -20,6 +20,7 @@ from dolma_kit import checking
 from dolma_kit.attributes import Columns, Kind, Spans
 from dolma_kit.errors import ConfigError
 from dolma_kit.registry import Mixer, Tagger
+from dolma_kit.replacing import Replacement
 
 if TYPE_CHECKING:
     from dolma_kit.documents import Batch
@@ -79,7 +80,10 @@ class KernelTagger(FunctionTagger, frozen=True):
     """A tagger made of a function of a batch's bytes and offsets."""
 
     def tag(self, batch: Batch) -> Columns:
-        columns: Columns = type(self).function(batch.text_bytes, batch.offsets)
+        arrays = (batch.text_bytes.view(), batch.offsets.view())
+        for array in arrays:  # Arrow's own memory, which other taggers read
+            array.flags.writeable = False
+        columns: Columns = type(self).function(*arrays)
         return columns
 
 
@@ -226,20 +230,16 @@ class DocumentMixer(Mixer, frozen=True):
         values = [_values(columns[self._column(name, columns)]) for name in names]
         rows = list(zip(*values, strict=True)) if values else [()] * len(batch)
         decision = Decision.keep_all(len(batch))
-        spans: dict[str, list[list[Span]]] = {}
         for row, document in enumerate(documents(batch)):
             try:
                 answer = function(document, dict(zip(names, rows[row], strict=True)))
-                for start, end, text in _cuts(answer, len(document.text)):
-                    lists = spans.setdefault(text, [[] for _ in range(len(batch))])
-                    lists[row].append((start, end, 1.0))
+                if cuts := _cuts(answer, len(document.text)):
+                    decision.by_document[row] = cuts
             except _FaultError as error:
                 raise checking.fault(self, batch, row, str(error)) from None
             except Exception as error:  # a stranger's code may raise whatever it likes
                 raise checking.raised(self, batch, row, error) from error
             decision.drop[row] = not _is_list(answer) and not answer
-        for text, lists in spans.items():
-            decision.replacements.append((_as_spans(lists), text, None, None))
         return decision
 
 
@@ -254,10 +254,10 @@ def _values(column: Any) -> list[Any]:
     return [spans[a:b] for a, b in itertools.pairwise(offsets)]
 
 
-def _cuts(answer: Any, length: int) -> Sequence[tuple[int, int, str]]:
+def _cuts(answer: Any, length: int) -> list[Replacement]:
     """The (start, end, replacement) of an answer; none for a truth value."""
     if _is_truth(answer):
-        return ()
+        return []
     if not _is_list(answer):
         raise _FaultError(
             f"returned {reprlib.repr(answer)}: True keeps the document, False drops it, a list of "
@@ -272,5 +272,5 @@ def _cuts(answer: Any, length: int) -> Sequence[tuple[int, int, str]]:
         ):
             raise _FaultError(f"holds {reprlib.repr(cut)}, not (start, end, replacement)")
         if not 0 <= cut[0] <= cut[1] <= length:
-            raise _FaultError(checking.outside(cut[0], cut[1], length))
-    return list(answer)
+            raise _FaultError("a replacement " + checking.outside(cut[0], cut[1], length))
+    return [Replacement(int(start), int(end), text) for start, end, text in answer]

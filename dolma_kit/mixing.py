@@ -56,10 +56,14 @@ SpanRule = tuple[Spans, str, float | None, float | None]
 
 @dataclass
 class Decision:
-    """What a policy says of a batch: `drop` (n_docs,) bool, and spans to replace in the others."""
+    """What a policy says of a batch: `drop` (n_docs,) bool, and spans to replace in the others.
+
+    `by_document` has replacements by row of the batch; they must lie within the text.
+    """
 
     drop: NDArray[np.bool_]
     replacements: list[SpanRule] = field(default_factory=list)
+    by_document: dict[int, list[Replacement]] = field(default_factory=dict)
 
     @classmethod
     def keep_all(cls, n_docs: int) -> Decision:
@@ -357,6 +361,7 @@ def _chosen(
         name: attributes.values_of(arrow[name], kind) for name, kind in kinds.items()
     }
     rules: list[SpanRule] = []
+    more: list[tuple[int, list[Replacement]]] = []
     for rule in task.stream.span_replacement:
         spans = values[rule.span]
         assert isinstance(spans, Spans)
@@ -367,10 +372,13 @@ def _chosen(
         tally.remove(policy.id, int(np.count_nonzero(alive & decision.drop)))
         alive &= ~decision.drop
         rules += decision.replacements
+        more += decision.by_document.items()
     copies = sample_copies(batch.ids, task.stream.rate, task.seed)
     tally.remove("rate", int(np.count_nonzero(alive & (copies == 0))))
     alive &= copies > 0
     replacements = _by_document(rules, batch, alive, tally)
+    for i, cuts in more:
+        replacements.setdefault(i, []).extend(cuts)
     output = task.stream.output
     for i in np.flatnonzero(alive).tolist():
         text = None
