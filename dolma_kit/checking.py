@@ -54,7 +54,7 @@ def place(part: Part, error: BaseException | None = None) -> str:
     """File and line of a part, or of where in its file an error came from."""
     module = sys.modules[type(part).__module__]
     path = getattr(module, "__file__", None) or module.__name__
-    line = raised_at(error, path) if error else getattr(type(part), "line", None)
+    line = raised_at(error, path) if error else registry.line_of(type(part))
     return os.path.basename(path) + (f":{line}" if line else "")
 
 
@@ -120,6 +120,12 @@ def decide(policy: Mixer, batch: Batch, columns: Columns) -> Decision:
     if not isinstance(drop, np.ndarray) or drop.dtype != bool or drop.shape != (len(batch),):
         reason = f"returned {reprlib.repr(decision)}, not a Decision with drop of (n_docs,) bool"
         raise fault(policy, batch, None, reason)
+    for row, cuts in decision.by_document.items():
+        length = int(batch.n_characters[row])
+        for start, end, _ in cuts:
+            if not 0 <= start <= end <= length:
+                reason = f"a replacement {outside(start, end, length)}"
+                raise fault(policy, batch, row, reason)
     return decision
 
 

@@ -57,7 +57,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = None
 
     def deciding(self) -> dict[str, Any]:
-        """The keys that decide output bytes, as plain data: what the config hash covers."""
+        """The keys that decide output bytes, as plain data: what the config hash covers.
+
+        Of plug-ins a plan adds the SHA-256 of those whose parts it uses.
+        """
         free = {"workers", "engine", "overwrite", "quiet", "tmp_dir", "documents", "plugin"}
         return {k: v for k, v in msgspec.to_builtins(self).items() if k not in free}
 

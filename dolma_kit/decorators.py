@@ -30,7 +30,7 @@ def tagger(part_id: str, *, keys: Mapping[str, Kind], kernel: bool = False) -> C
     UTF-8, and (n_docs + 1,) int64, where each starts; both are read-only. A score is (n_docs,)
     float64 with NaN for no value; spans are (offsets, start, end, score) as in
     `dolma_kit.attributes.Spans`, also in code points. The function may be plain numpy or compiled
-    by numba, which with `cache=True` happens once a machine and not in each worker.
+    by numba; with `cache=True` workers find what an earlier one compiled.
 
     Values go to the column `experiment__part_id__key`. What a part says must depend on its
     arguments alone: no clock, no random numbers, no count of calls.

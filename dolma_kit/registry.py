@@ -136,7 +136,7 @@ def entries(kind: PartKind, given: Sequence[Plugin] = ()) -> Mapping[str, Entry]
 def _named(entry: Entry) -> str:
     if entry.origin == SHIPPED:
         return f"{entry.file} (shipped)"
-    line = getattr(entry.load(), "line", None) if entry.plugin else None
+    line = line_of(entry.load()) if entry.plugin else None
     return f"{entry.origin}:{line}" if line else entry.origin
 
 
@@ -177,11 +177,8 @@ def _classes_in(module: ModuleType) -> list[type[Part]]:
     """The parts that a module defines as classes; a class without an id is a base of others."""
     return [
         value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Part)
-        and value.__module__ == module.__name__
-        and "id" in vars(value)
+        for value in dict.fromkeys(v for v in vars(module).values() if inspect.isclass(v))
+        if issubclass(value, Part) and value.__module__ == module.__name__ and "id" in vars(value)
     ]
 
 
@@ -192,6 +189,12 @@ _adopted: dict[str, list[type[Part]]] = {}
 def adopt(part: type[Part], module: str) -> None:
     """Note a part that a module made of a function; it has that as the attribute `function`."""
     _adopted.setdefault(module, []).append(part)
+
+
+def line_of(part: type[Part]) -> int | None:
+    """Where in its file a part was made of a function; None for classes."""
+    line = getattr(part, "line", None)  # of a class, possibly a setting's descriptor
+    return line if isinstance(line, int) else None
 
 
 @functools.cache

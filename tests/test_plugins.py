@@ -57,6 +57,7 @@ class Letters(Tagger, frozen=True, kw_only=True):
     id: ClassVar[str] = "letters_v1"
     letter: str
     times: float = 1.0
+    line: int = 0  # a name that parts made of functions have for something else
 
     @property
     def keys(self):
@@ -65,6 +66,8 @@ class Letters(Tagger, frozen=True, kw_only=True):
     def tag(self, batch):
         counts = [text.count(self.letter) * self.times for text in batch.texts]
         return {f"n_{self.letter}": np.array(counts)}
+
+Alias = Letters
 '''
 MIXER = '''
 COLUMNS = ["world_v1__length", "q__world_v1__word", "world_v1__n"]
