@@ -2,7 +2,8 @@
 
 The functions are the commands: `dolma_kit.tag(documents=["web"], taggers=["gopher_v2"],
 experiment="q")` does what `dolma-kit tag web --taggers gopher_v2 --experiment q` does and returns
-what the command prints. Importing the package loads none of them.
+what the command prints. Importing the package loads none of them. `dolma_kit.tagger` and
+`dolma_kit.mixer` make parts of functions, in files for `--plugin`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dolma_kit.decorators import mixer as mixer
+    from dolma_kit.decorators import tagger as tagger
     from dolma_kit.deduplication.stage import dedupe as dedupe
     from dolma_kit.mixing import mix as mix
     from dolma_kit.order.run import open_run as open_run
@@ -25,8 +28,10 @@ _PUBLIC = {
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
     "open_run": "dolma_kit.order.run",
+    "tagger": "dolma_kit.decorators",
+    "mixer": "dolma_kit.decorators",
 }
-__all__ = ["__version__", "dedupe", "mix", "open_run", "tag", "tokenize"]
+__all__ = ["__version__", "dedupe", "mix", "mixer", "open_run", "tag", "tagger", "tokenize"]
 
 
 def __getattr__(name: str) -> Any:

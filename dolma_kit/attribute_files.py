@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from dolma_kit.documents import Batch
     from dolma_kit.layout import Shard
+    from dolma_kit.plugins import Plugin
 
 VERSION = 1
 METADATA_KEY = b"dolma_kit"
@@ -276,7 +277,7 @@ def kinds_in(path: str, format: Format) -> dict[str, Kind | None]:
     return names
 
 
-def known_columns(shard: Shard, experiment: str) -> dict[str, Kind]:
+def known_columns(shard: Shard, experiment: str, given: Sequence[Plugin] = ()) -> dict[str, Kind]:
     """The columns of a shard's attributes, as the ledger, the file and the registry tell them.
 
     In JSONL of another tool a key that nobody declares is taken to be spans.
@@ -284,4 +285,7 @@ def known_columns(shard: Shard, experiment: str) -> dict[str, Kind]:
     if declared := attributes.declared_columns(shard, experiment):
         return declared
     found = kinds_in(*attributes.locate(shard, experiment))
-    return {name: kind or attributes.declared_kind(name) or "spans" for name, kind in found.items()}
+    return {
+        name: kind or attributes.declared_kind(name, given) or "spans"
+        for name, kind in found.items()
+    }

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
 
 from dolma_kit import files
 from dolma_kit.errors import ConfigError, MissingAttributes, VerificationError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dolma_kit.layout import Shard
+    from dolma_kit.plugins import Plugin
 
 Kind = Literal["score", "spans"]
 Format = Literal["parquet", "jsonl"]
@@ -126,17 +129,17 @@ def values_of(column: pa.ChunkedArray, kind: Kind) -> NDArray[np.float64] | Span
     return Spans(offsets, start, end, score)
 
 
-def declared_kind(name: str) -> Kind | None:
+def declared_kind(name: str, given: Sequence[Plugin] = ()) -> Kind | None:
     """The kind that the registry declares for a column `experiment__tagger__key`, if it does."""
     from dolma_kit import registry
 
     parts = name.split("__", 2)
     if len(parts) != 3:
         return "score" if name.endswith("_fraction") else None
-    kind = registry.parts("taggers").get(parts[1])
-    if kind is None:
+    entry = registry.entries("taggers", given).get(parts[1])
+    if entry is None or any(field.required for field in msgspec.structs.fields(entry.load())):
         return None
-    made = registry.tagger(parts[1])
+    made = registry.tagger(parts[1], given)
     by_column = {column_name(key): k for key, k in made.keys.items()}
     return by_column.get(parts[2])
 

@@ -26,6 +26,13 @@ T = TypeVar("T")
 
 Count = Annotated[int, Meta(ge=1)]
 TokenId = Annotated[int, Meta(ge=0)]
+PluginFiles = Annotated[
+    list[str],
+    Meta(
+        description="File with taggers or mixers of your own; may be given several times.",
+        extra={"files": True},
+    ),
+]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,8 +57,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = None
 
     def deciding(self) -> dict[str, Any]:
-        """The keys that decide output bytes, as plain data: what the config hash covers."""
-        free = {"workers", "engine", "overwrite", "quiet", "tmp_dir", "documents"}
+        """The keys that decide output bytes, as plain data: what the config hash covers.
+
+        Of plug-ins a plan adds the SHA-256 of those whose parts it uses.
+        """
+        free = {"workers", "engine", "overwrite", "quiet", "tmp_dir", "documents", "plugin"}
         return {k: v for k, v in msgspec.to_builtins(self).items() if k not in free}
 
 
@@ -73,6 +83,7 @@ class Tag(DocumentOptions, frozen=True, kw_only=True):
         list[str | dict[str, Any]],
         Meta(description="Tagger ids, with their settings in parentheses: a,b(k=1)."),
     ] = []
+    plugin: PluginFiles = []
     experiment: Annotated[
         str, Meta(description="Folder under attributes/ and first part of each column's name.")
     ] = ""
@@ -199,6 +210,7 @@ class Mix(Options, frozen=True, kw_only=True):
         int,
         Meta(description="Key of the choice that `rate` makes.", ge=-(2**63), le=2**63 - 1),
     ] = 6198
+    plugin: PluginFiles = []
 
     # Dolma's own mix configs carry these; they decide no byte here.
     processes: Annotated[int | None, Meta(extra={"flag": False})] = None
@@ -247,6 +259,7 @@ class Recipe(Options, frozen=True, kw_only=True):
     stages: Annotated[
         list[dict[str, dict[str, Any]]], Meta(description="The stages.", extra={"flag": False})
     ] = []
+    plugin: PluginFiles = []
 
 
 STAGES: dict[str, type[Options]] = {"tag": Tag, "dedupe": Dedupe, "mix": Mix, "tokenize": Tokenize}

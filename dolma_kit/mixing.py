@@ -15,13 +15,23 @@ import functools
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attribute_files, attributes, config, files, ledger, registry, shards
+from dolma_kit import (
+    attribute_files,
+    attributes,
+    checking,
+    config,
+    files,
+    ledger,
+    plugins,
+    registry,
+    shards,
+)
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import Mix, Stream
 from dolma_kit.documents import Batch, DocumentReader, Fields, allot
@@ -30,6 +40,7 @@ from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
 from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
+from dolma_kit.plugins import Plugin
 from dolma_kit.replacing import Replacement, replace
 from dolma_kit.summary import Summary, summarize
 
@@ -45,10 +56,14 @@ SpanRule = tuple[Spans, str, float | None, float | None]
 
 @dataclass
 class Decision:
-    """What a policy says of a batch: `drop` (n_docs,) bool, and spans to replace in the others."""
+    """What a policy says of a batch: `drop` (n_docs,) bool, and spans to replace in the others.
+
+    `by_document` has replacements by row of the batch; they must lie within the text.
+    """
 
     drop: NDArray[np.bool_]
     replacements: list[SpanRule] = field(default_factory=list)
+    by_document: dict[int, list[Replacement]] = field(default_factory=dict)
 
     @classmethod
     def keep_all(cls, n_docs: int) -> Decision:
@@ -68,6 +83,7 @@ class ChooseTask:
     attributes: tuple[tuple[str, Format, dict[str, Kind]], ...]
     pieces: tuple[str, ...]
     limit: int | None
+    plugins: tuple[Plugin, ...] = ()
 
 
 def mix(settings: Mix | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
@@ -112,12 +128,13 @@ def plan(settings: Mix) -> Plan:
         raise ConfigError("no streams: a mix names at least one; see `dolma-kit list configs`")
     _check_outputs(settings.streams)
     fields = Fields(settings.text_key, settings.id_key)
+    given = plugins.read(settings.plugin)
     choosing, joining, deciding, temporary = [], [], [], set()
     for stream in settings.streams:
         found = find(stream.documents)
         _check_inputs(stream, found, settings.streams)
-        columns = stream_columns(stream, found)
-        wanted = _wanted(stream, columns)
+        columns = stream_columns(stream, found, given)
+        wanted = _wanted(stream, columns, given)
         folder = output_folder(stream)
         place = ledger.temporary(folder, settings.tmp_dir)
         temporary.add(place)
@@ -140,6 +157,7 @@ def plan(settings: Mix) -> Plan:
                 ),
                 pieces=pieces,
                 limit=limit,
+                plugins=given,
             )
             name = f"choosing {stream.name} {shard.src}"
             choosing.append(Unit(name, task, own_inputs, folder, files.size(shard.path)))
@@ -157,19 +175,24 @@ def plan(settings: Mix) -> Plan:
         deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
     return Plan(
         stage="mix",
-        config=_deciding(settings, deciding),
+        config=_deciding(settings, deciding, given),
         phases=[Phase("choosing", choose, choosing), Phase("joining", shards.join, joining)],
         temporary=tuple(sorted(temporary)),
     )
 
 
-def _deciding(settings: Mix, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _deciding(
+    settings: Mix, inputs: list[dict[str, Any]], given: Sequence[Plugin]
+) -> dict[str, Any]:
     """The config without places: a mix moved to another folder is the same mix."""
     plain = settings.deciding()
     for stream in plain["streams"]:
         stream.pop("documents")
         stream["output"].pop("path")
         stream["attributes"] = [os.path.basename(a.rstrip("/")) for a in stream["attributes"]]
+    policies = [registry.mixer(spec, given) for s in settings.streams for spec in s.policies]
+    if foreign := registry.fingerprints(policies, given):
+        plain["plugins"] = foreign
     return plain | {"inputs": inputs}
 
 
@@ -206,14 +229,16 @@ def documents_folder(stream: Stream) -> str:
     return os.path.join(output_folder(stream), "documents")
 
 
-def stream_columns(stream: Stream, documents: list[Shard]) -> dict[str, dict[str, Kind]]:
+def stream_columns(
+    stream: Stream, documents: list[Shard], given: Sequence[Plugin] = ()
+) -> dict[str, dict[str, Kind]]:
     """Experiment -> its known columns and their kinds, over all files of the stream."""
     found: dict[str, dict[str, Kind]] = {}
     for name in stream.attributes:
         columns: dict[str, Kind] = {}
         for shard in documents:
             attributes.locate(shard, name)  # a shard without its attributes is an error here
-            columns.update(attribute_files.known_columns(shard, name))
+            columns.update(attribute_files.known_columns(shard, name, given))
         found[name] = columns
     everywhere = [column for columns in found.values() for column in columns]
     if twice := sorted({c for c in everywhere if everywhere.count(c) > 1}):
@@ -224,7 +249,9 @@ def stream_columns(stream: Stream, documents: list[Shard]) -> dict[str, dict[str
     return found
 
 
-def _wanted(stream: Stream, columns: Mapping[str, Mapping[str, Kind]]) -> set[str]:
+def _wanted(
+    stream: Stream, columns: Mapping[str, Mapping[str, Kind]], given: Sequence[Plugin]
+) -> set[str]:
     """The columns that the stream's rules read; a rule that names an unknown one is an error."""
     known = {name: kind for group in columns.values() for name, kind in group.items()}
     wanted: set[str] = set()
@@ -242,7 +269,7 @@ def _wanted(stream: Stream, columns: Mapping[str, Mapping[str, Kind]]) -> set[st
             )
         wanted.add(rule.span)
     for spec in stream.policies:
-        wanted.update(registry.mixer(spec).columns(known))
+        wanted.update(registry.mixer(spec, given).columns(known))
     if stream.keep is not None:
         wanted.update(_filter(stream.keep, tuple(sorted(known.items()))).columns)
     return wanted
@@ -261,7 +288,7 @@ def choose(task: ChooseTask) -> Result:
     kinds = {name: kind for _, _, group in task.attributes for name, kind in group.items()}
     known = tuple(sorted(kinds.items()))
     filter_ = _filter(stream.keep, known) if stream.keep is not None else None
-    policies = [registry.mixer(spec) for spec in stream.policies]
+    policies = [registry.mixer(spec, task.plugins) for spec in stream.policies]
     documents = DocumentReader(task.shard.path, fields=task.fields, keep_raw=True, limit=task.limit)
     readers = [attribute_files.Reader(p, f, k, task.shard.path) for p, f, k in task.attributes]
     tally = Tally()
@@ -338,19 +365,24 @@ def _chosen(
         name: attributes.values_of(arrow[name], kind) for name, kind in kinds.items()
     }
     rules: list[SpanRule] = []
+    more: list[tuple[int, list[Replacement]]] = []
     for rule in task.stream.span_replacement:
         spans = values[rule.span]
         assert isinstance(spans, Spans)
         rules.append((spans, rule.replacement, rule.min_score, rule.max_score))
     for policy in policies:
-        decision = policy.decide(batch, {name: values[name] for name in policy.columns(kinds)})
+        own = {name: values[name] for name in policy.columns(kinds)}
+        decision = checking.decide(policy, batch, own)
         tally.remove(policy.id, int(np.count_nonzero(alive & decision.drop)))
         alive &= ~decision.drop
         rules += decision.replacements
+        more += decision.by_document.items()
     copies = sample_copies(batch.ids, task.stream.rate, task.seed)
     tally.remove("rate", int(np.count_nonzero(alive & (copies == 0))))
     alive &= copies > 0
     replacements = _by_document(rules, batch, alive, tally)
+    for i, cuts in more:
+        replacements.setdefault(i, []).extend(cuts)
     output = task.stream.output
     for i in np.flatnonzero(alive).tolist():
         text = None

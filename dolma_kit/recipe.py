@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dolma_kit import config, registry
+from dolma_kit import config, plugins, registry
 from dolma_kit.config import Options, Recipe
 from dolma_kit.errors import ConfigError, MissingAttributes, MissingInput
 from dolma_kit.execute import Engine, Plan, engine_for
@@ -80,12 +80,14 @@ def resolve(settings: Recipe) -> list[tuple[str, Options]]:
             )
         name, keys = next(iter(entry.items()))
         kind = config.STAGES[name]
-        stage = config.build(kind, inherited | keys, where=f"stage {i} ({name})")
+        own = {k: v for k, v in inherited.items() if k in kind.__struct_fields__}
+        stage = config.build(kind, own | keys, where=f"stage {i} ({name})")
         if isinstance(stage, config.Tag):
-            registry.taggers(stage.taggers)
+            registry.taggers(stage.taggers, plugins.read(stage.plugin))
         elif isinstance(stage, config.Mix):
+            given = plugins.read(stage.plugin)
             for spec in (spec for stream in stage.streams for spec in stream.policies):
-                registry.mixer(spec)
+                registry.mixer(spec, given)
         stages.append((name, stage))
     return stages
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dolma_kit import attribute_files, attributes, config, files, registry
+from dolma_kit import attribute_files, attributes, checking, config, files, plugins, registry
 from dolma_kit.attributes import Format, Kind
 from dolma_kit.config import Tag
 from dolma_kit.documents import DocumentReader, Fields, allot
@@ -16,6 +16,7 @@ from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute
 from dolma_kit.execute.progress import advance
 from dolma_kit.layout import find
 from dolma_kit.ledger import Result
+from dolma_kit.plugins import Plugin
 from dolma_kit.registry import Tagger
 from dolma_kit.summary import Summary, summarize
 
@@ -24,7 +25,10 @@ PHASE = "measuring"
 
 @dataclass(frozen=True)
 class TagTask:
-    """One file of documents to measure. `taggers` are specs, `made_by` goes into the output."""
+    """One file of documents to measure. `taggers` are specs, `made_by` goes into the output.
+
+    `plugins` travel with their source: a worker on another machine has no such files.
+    """
 
     path: str
     output: str
@@ -34,6 +38,7 @@ class TagTask:
     fields: Fields
     limit: int | None
     made_by: dict[str, Any]
+    plugins: tuple[Plugin, ...] = ()
 
 
 def tag(settings: Tag | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
@@ -62,7 +67,8 @@ def plan(settings: Tag) -> Plan:
             "no taggers: name some with --taggers; `dolma-kit list taggers` shows them"
         )
     experiment = checked_name(settings.experiment, "experiment")
-    taggers = registry.taggers(settings.taggers)
+    given = plugins.read(settings.plugin)
+    taggers = registry.taggers(settings.taggers, given)
     shards = find(settings.documents, attributes=settings.attributes)
     fields = Fields(settings.text_key, settings.id_key)
     models = {os.path.basename(p): files.sha256(p) for part in taggers for p in part.models()}
@@ -71,6 +77,9 @@ def plan(settings: Tag) -> Plan:
         "taggers": [part.spec for part in taggers],
         "models": models,
     }
+    if foreign := registry.fingerprints(taggers, given):
+        made_by["plugins"] = foreign
+    written = columns(taggers, experiment)
     units = []
     for shard, limit in allot(shards, settings.limit, fields):
         stem = shard.attribute_stem(experiment)
@@ -83,6 +92,7 @@ def plan(settings: Tag) -> Plan:
             fields=fields,
             limit=limit,
             made_by=made_by,
+            plugins=given,
         )
         claims, rivals = attributes.claims(stem, settings.format)
         units.append(
@@ -96,11 +106,8 @@ def plan(settings: Tag) -> Plan:
                 rivals=rivals,
             )
         )
-    deciding = settings.deciding() | {
-        "taggers": made_by["taggers"],
-        "models": models,
-        "columns": columns(taggers, experiment),
-    }
+    deciding = settings.deciding() | {k: v for k, v in made_by.items() if k != "experiment"}
+    deciding["columns"] = written
     return Plan(
         stage="tag",
         config={k: v for k, v in deciding.items() if k != "attributes"},
@@ -122,16 +129,16 @@ def checked_name(name: str, key: str) -> str:
 
 def columns(taggers: list[Tagger], experiment: str) -> dict[str, Kind]:
     """The columns that taggers write in an experiment, in their order."""
-    return {
-        attributes.column_name(experiment, part.id, key): kind
-        for part in taggers
-        for key, kind in part.keys.items()
-    }
+    found: dict[str, Kind] = {}
+    for part in taggers:
+        for key, kind in checking.declared(part).items():
+            found[attributes.column_name(experiment, part.id, key)] = kind
+    return found
 
 
 def tag_file(task: TagTask) -> Result:
     """Measure one file of documents and write its attribute file."""
-    taggers = registry.taggers(task.taggers)
+    taggers = registry.taggers(task.taggers, task.plugins)
     reader = DocumentReader(task.path, fields=task.fields, limit=task.limit)
     kinds = columns(taggers, task.experiment)
     with (
@@ -141,7 +148,7 @@ def tag_file(task: TagTask) -> Result:
         for batch in reader:
             measured: attributes.Columns = {}
             for part in taggers:
-                for key, value in part.tag(batch).items():
+                for key, value in checking.measure(part, batch).items():
                     measured[attributes.column_name(task.experiment, part.id, key)] = value
             writer.write(batch, measured)
             advance(len(batch), batch.n_bytes)

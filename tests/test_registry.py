@@ -14,7 +14,7 @@ import pytest
 import dolma_kit
 from dolma_kit import registry
 from dolma_kit.errors import ConfigError
-from dolma_kit.registry import parse_spec, split_specs
+from dolma_kit.specs import parse_spec, split_specs
 
 ROOT = Path(dolma_kit.__file__).parent.parent
 PARTS = [(kind, part_id) for kind in ("taggers", "mixers") for part_id in registry.parts(kind)]

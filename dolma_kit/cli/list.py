@@ -15,23 +15,32 @@ def add_to(app: typer.Typer) -> None:
 
 def list_parts(
     what: Annotated[Literal["taggers", "mixers", "configs"], typer.Argument(help="What to list.")],
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE",
+            help="Also what this file brings; may be given several times.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead.")] = False,
 ) -> None:
     """List taggers, mixers or configs."""
-    from dolma_kit import config, registry
+    from dolma_kit import config, plugins, registry
 
     rows: list[dict[str, Any]] = []
     if what == "configs":
         rows = [{"id": name, "about": about} for name, about in config.shipped().items()]
     else:
-        for part_id, part in registry.parts(what).items():
-            about = (inspect.getdoc(part) or "").split("\n")[0]
-            origin = f"{part.__module__.replace('.', '/')}.py"
-            rows.append({"id": part_id, "about": about, "file": origin})
+        for entry in registry.entries(what, plugins.read(plugin or [])).values():
+            about = inspect.cleandoc(entry.load().__doc__ or "").split("\n")[0]
+            rows.append(
+                {"id": entry.id, "about": about, "file": entry.file, "origin": entry.origin}
+            )
     if as_json:
         typer.echo(msgspec.json.encode({what: rows}).decode())
         return
     width = max((len(row["id"]) for row in rows), default=0)
     for row in rows:
-        origin = f"  ({row['file']})" if "file" in row else ""
+        origin = f"  ({row['file']}, {row['origin']})" if "file" in row else ""
         typer.echo(f"{row['id']:<{width}}  {row['about']}{origin}")

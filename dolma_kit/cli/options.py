@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from dolma_kit import config
-from dolma_kit.registry import split_specs
+from dolma_kit.specs import split_specs
 
 ConfigFile = Annotated[
     str | None,
@@ -89,15 +89,19 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
         names = [f"{flag}/--no-{flag[2:]}"] if plain is bool else [flag]
         annotation = Annotated[
             plain | None,
-            typer.Option(*names, help=help_text, show_default=False, metavar=_metavar(plain)),
+            typer.Option(
+                *names, help=help_text, show_default=False, metavar=_metavar(field, plain)
+            ),
         ]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
 
 
-def _metavar(plain: Any) -> str | None:
+def _metavar(field: msgspec.structs.FieldInfo, plain: Any) -> str | None:
     """What `--help` shows for a value; Typer's own word for a choice or a switch."""
+    if _extra(field).get("files"):
+        return "FILE"
     names = {int: "N", float: "X", str: "TEXT", list[str]: "A,B"}
     return names.get(plain)
 
@@ -116,6 +120,6 @@ def _plain(annotation: Any) -> Any:
 
 def _split(field: msgspec.structs.FieldInfo, value: Any) -> Any:
     """`--taggers a,b` and `--taggers a --taggers b` are the same; paths are not split."""
-    if isinstance(value, list) and not _extra(field).get("argument"):
+    if isinstance(value, list) and not _extra(field).keys() & {"argument", "files"}:
         return [item for text in value for item in split_specs(text)]
     return value

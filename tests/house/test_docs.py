@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 import dolma_kit
-from dolma_kit import config, demonstration
+from dolma_kit import cli, config, demonstration
 from dolma_kit.cli import reference
 from dolma_kit.order.description import RunDescription
+
+from ..conftest import WriteDocuments
 
 ROOT = Path(dolma_kit.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,10 +51,37 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
 
 
 def test_the_readmes_python_names_what_there_is() -> None:
-    (block,) = blocks("python")
-    for name in re.findall(r"dolma_kit\.(\w+)\(", block):
-        assert callable(getattr(dolma_kit, name))
-    compile(block, "README.md", "exec")
+    for block in blocks("python"):
+        for name in re.findall(r"dolma_kit\.(\w+)\(", block):
+            assert callable(getattr(dolma_kit, name))
+        compile(block, "README.md", "exec")
+
+
+def test_the_readmes_tagger_and_policy_run_as_they_stand(
+    tmp_path: Path, write_documents: WriteDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = README.split("## A tagger of your own")[1].split("\n## ")[0]
+    tagger, policy = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert len(tagger.splitlines()) <= 10, "a tagger of ten lines"
+    Path("my_taggers.py").write_text(tagger + policy, encoding="utf-8")
+    texts = ["a quiet text", "BUY THIS, it SAYS", "STOP", ""]
+    rows = [{"id": str(i), "text": text} for i, text in enumerate(texts)]
+    write_documents(tmp_path / "web/documents/a.jsonl", rows)
+    for command in re.findall(r"\$ dolma-kit (.*)", section):
+        assert (
+            cli.run([*command.split(), *(["--workers", "1"] if "tag" in command[:4] else [])]) == 0
+        )
+    found = pq.read_table("web/attributes/mine/a.parquet").to_pylist()
+    assert [row["mine__shouting_v1__share"] for row in found] == [0.0, 8 / 17, 1.0, 0.0]
+    assert [[(w["start"], w["end"]) for w in row["mine__shouting_v1__words"]] for row in found] == [
+        [], [(4, 8), (13, 17)], [(0, 4)], [],
+    ]  # fmt: skip
+    stream = {"name": "w", "documents": ["web"], "attributes": ["mine"], "output": {"path": "out"}}
+    summary = dolma_kit.mix(
+        streams=[stream | {"policies": ["quiet_v1"]}], plugin=["my_taggers.py"], workers=1
+    )
+    assert summary.counts["streams"]["w"]["removed"] == {"quiet_v1": 1}
 
 
 def test_the_readmes_commands_are_commands() -> None:

@@ -21,12 +21,23 @@ HEAVY = {"ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb"}
 # A module may import those of its own layer and of the layers before it.
 LAYERS = [
     {"errors"},
-    {"config", "files", "kernels"},
+    {"config", "files", "kernels", "plugins", "specs"},
     {"layout", "jsonl", "parquet", "documents", "replacing"},
     {"attributes", "attribute_files", "ledger", "registry", "filtering", "inspection"},
     {"execute"},
     {"summary"},
-    {"tagging", "mixing", "shards", "conversion", "deduplication", "tokens", "order"},
+    {"checking"},
+    {
+        "tagging",
+        "mixing",
+        "functions",
+        "decorators",
+        "shards",
+        "conversion",
+        "deduplication",
+        "tokens",
+        "order",
+    },
     {"recipe"},
     {"demonstration", "cli"},
 ]
