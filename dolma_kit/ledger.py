@@ -87,7 +87,7 @@ class Ledger:
                             "use another name, or --overwrite to replace it"
                         )
                     self._discard()
-                _sweep(folder)
+                sweep(folder)
             self._rewrite(header)
             self._stream = open(self.path, "ab")
         except BaseException:
@@ -148,7 +148,7 @@ class Ledger:
         self._lock.close()
 
 
-def _sweep(folder: str) -> None:
+def sweep(folder: str) -> None:
     """Remove the temporary files that a killed command left; the lock says that it is gone."""
     for place, folders, names in os.walk(folder):
         # A folder with a ledger of its own may be in use by another command.

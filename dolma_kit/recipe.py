@@ -47,6 +47,7 @@ def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys:
         quarantined=sum(summary.quarantined for summary in summaries),
         outputs=summaries[-1].outputs,
         partial=any(summary.partial for summary in summaries),
+        engine=summaries[-1].engine,
         compile_seconds=round(sum(summary.compile_seconds for summary in summaries), 3),
         units_skipped=sum(summary.units_skipped for summary in summaries),
         counts={"stages": [msgspec.to_builtins(summary) for summary in summaries]},

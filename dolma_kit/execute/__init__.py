@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from dolma_kit import files
 from dolma_kit.config import Options, digest
+from dolma_kit.errors import ConfigError
 from dolma_kit.execute.progress import Progress
 from dolma_kit.ledger import Ledger, Result
 
@@ -28,7 +29,7 @@ class Unit:
     """A piece of work: `task` (picklable) goes to the phase's function.
 
     `inputs` are the files whose change makes it due again, `folder` the output folder whose ledger
-    notes it, `n_bytes` its cost by the size of what it reads.
+    notes it, `n_bytes` its cost by the size of what it reads, `threads` how many CPUs it uses.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Unit:
     inputs: tuple[str, ...]
     folder: str
     n_bytes: int = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Engine(Protocol):
     seconds that loading them took.
     """
 
-    workers: int
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, kernel_names: Sequence[str]) -> float: ...
 
@@ -98,6 +101,7 @@ class Outcome:
     results: dict[str, list[Result]] = field(default_factory=dict)
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    engine: str = "local"
     units_skipped: int = 0
 
     def total(self, phase: str, count: str) -> Any:
@@ -118,19 +122,31 @@ def engine_for(options: Options, engine: Engine | None = None) -> Iterator[Engin
     if engine is not None:
         yield engine
         return
-    from dolma_kit.execute.local import LocalEngine
-
-    made = LocalEngine(options.workers or usable_cpus())
+    made = _made(options)
     try:
         yield made
     finally:
         made.close()
 
 
+def _made(options: Options) -> Engine:
+    """An address of a cluster, from the options or the environment, is a wish for Ray."""
+    if options.engine == "local" and options.ray_address is not None:
+        raise ConfigError("--engine local runs at no --ray-address: leave one of them out")
+    address = options.ray_address or os.environ.get("RAY_ADDRESS") or None
+    if options.engine == "ray" or (options.engine is None and address is not None):
+        from dolma_kit.execute.ray import RayEngine
+
+        return RayEngine(options.workers, address)
+    from dolma_kit.execute.local import LocalEngine
+
+    return LocalEngine(options.workers or usable_cpus())
+
+
 def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
     """Do what of the plan is not done yet, and return the results of all of it."""
     started = time.perf_counter()
-    outcome = Outcome()
+    outcome = Outcome(engine=engine.name)
     with contextlib.ExitStack() as stack:
         ledgers = {}
         for folder in plan.folders:
