@@ -80,7 +80,7 @@ class RayEngine:
             self._started = True
         self._ray = ray
         # Retries are ours: Ray's own would start a unit that runs out of memory for ever again.
-        self._task = ray.remote(_do).options(max_retries=0)
+        self._task = ray.remote(max_retries=0)(_do)
 
     def _start_own(self, ray: Any, quiet: dict[str, Any]) -> None:
         short = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY
