@@ -60,7 +60,8 @@ def die(task: tuple[str, int]) -> Result:
 
 def linger(task: tuple[str, int]) -> Result:
     with write_atomically(task[0]):
-        time.sleep(60)
+        for _ in range(600):  # an interrupt is heard between two calls
+            time.sleep(0.1)
     return Result()
 
 
@@ -188,11 +189,11 @@ def test_a_unit_that_always_kills_its_worker_is_named(
 
 def test_ctrl_c_ends_units_in_the_middle(tmp_path: Path, ray_cluster: RayEngine) -> None:
     def interrupt() -> None:
-        while not temporaries(tmp_path):
+        while not list(tmp_path.glob(".*.out.*.tmp")):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         execute(plan(tmp_path, linger, range(20)), QUIET, ray_cluster)

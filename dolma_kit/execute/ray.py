@@ -19,7 +19,7 @@ import socket
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,11 @@ class RayEngine:
     def _start_own(self, ray: Any, quiet: dict[str, Any]) -> None:
         short = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY
         self._temporary = tempfile.mkdtemp(prefix="ray-", dir=None if short else "/tmp")
-        with _environment(), _silence(), _as_config_error("cannot start Ray on this machine"):
+        with (
+            _environment(_inherited()),
+            _silence(),
+            _as_config_error("cannot start Ray on this machine"),
+        ):
             ray.init(
                 address="local",
                 num_cpus=self.workers,
@@ -325,7 +329,11 @@ def _connect(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     root = _root()
     # Where we are installed, the nodes have us too; a checkout has to be named to them.
     path = None if root is None else {"env_vars": {"PYTHONPATH": root + ":${PYTHONPATH}"}}
-    with _silence(), _as_config_error(f"cannot connect to Ray at {address}"):
+    what = (
+        f"cannot connect to Ray at {address} (if it asks for a token: RAY_AUTH_MODE=token and "
+        "RAY_AUTH_TOKEN_PATH)"
+    )
+    with _silence(), _as_config_error(what):
         ray.init(address=address, runtime_env=path, **quiet)
 
 
@@ -335,9 +343,8 @@ def _root() -> str | None:
     return None if os.path.basename(root) in ("site-packages", "dist-packages") else root
 
 
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """What the processes of a cluster that starts now inherit."""
+def _inherited() -> dict[str, str]:
+    """What the processes of a cluster of our own should find in their environment."""
     wanted = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new default, without the warning
@@ -346,6 +353,11 @@ def _environment() -> Iterator[None]:
     }
     if (root := _root()) is not None:
         wanted["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return wanted
+
+
+@contextlib.contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
