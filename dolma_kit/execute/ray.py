@@ -46,15 +46,15 @@ class RayEngine:
     """Runs units as Ray tasks.
 
     `address` as Ray takes it: `auto`, `HOST` or `HOST:PORT` of a cluster's head; None starts a
-    cluster of `workers` CPUs on this machine. Where this process is connected to Ray already, that
-    connection is used, and stays. At an address, `workers` bounds the units that run at a time.
+    cluster on this machine, of `workers` CPUs or all. Where this process is connected to Ray
+    already, that connection is used, and stays. At an address, `workers` bounds the units that run
+    at a time.
     Nothing starts before there is a unit to run.
     """
 
     name = "ray"
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
-        self.workers = workers or usable_cpus()
         self._bound = workers
         self._address = None if address == "local" else address
         self._ray: Any = None
@@ -62,7 +62,7 @@ class RayEngine:
         self._started = False
         self._temporary: str | None = None
         self._kernels: list[str] = []
-        self._counted = -RECOUNT_SECONDS
+        self._counted = float("-inf")
         self._n_cpus = self._largest_node = 1
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class RayEngine:
         ):
             ray.init(
                 address="local",
-                num_cpus=self.workers,
+                num_cpus=self._bound or usable_cpus(),
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
                 _temp_dir=self._temporary,
