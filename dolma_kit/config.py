@@ -42,7 +42,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Count | None,
         Meta(description="Worker processes, and the bound on threads (default: usable CPUs)."),
     ] = None
-    engine: Annotated[Literal["local"], Meta(description="What runs the work units.")] = "local"
+    engine: Annotated[
+        Literal["local", "ray"] | None,
+        Meta(description="What runs the work units (default: ray at a Ray address, else local)."),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        Meta(description="A Ray cluster: auto, or HOST[:PORT] (default: RAY_ADDRESS, if set)."),
+    ] = None
     overwrite: Annotated[bool, Meta(description="Replace outputs that another config made.")] = (
         False
     )
@@ -61,7 +68,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
         Of plug-ins a plan adds the SHA-256 of those whose parts it uses.
         """
-        free = {"workers", "engine", "overwrite", "quiet", "tmp_dir", "documents", "plugin"}
+        free = {
+            "workers", "engine", "ray_address", "overwrite", "quiet", "tmp_dir", "documents",
+            "plugin",
+        }  # fmt: skip
         return {k: v for k, v in msgspec.to_builtins(self).items() if k not in free}
 
 

@@ -35,7 +35,8 @@ def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys:
     summaries: list[Summary] = []
     with engine_for(settings, engine) as running:
         for name, stage in stages:
-            summaries.append(run_stage(name, stage, running))
+            alike = (stage.workers, stage.engine) == (settings.workers, settings.engine)
+            summaries.append(run_stage(name, stage, running if alike else None))
     seconds = time.perf_counter() - started
     return Summary(
         command="run",
@@ -47,17 +48,17 @@ def run(settings: Recipe | None = None, *, engine: Engine | None = None, **keys:
         quarantined=sum(summary.quarantined for summary in summaries),
         outputs=summaries[-1].outputs,
         partial=any(summary.partial for summary in summaries),
+        engine=summaries[-1].engine,
         compile_seconds=round(sum(summary.compile_seconds for summary in summaries), 3),
         units_skipped=sum(summary.units_skipped for summary in summaries),
         counts={"stages": [msgspec.to_builtins(summary) for summary in summaries]},
     )
 
 
-def run_stage(name: str, stage: Options, engine: Engine) -> Summary:
-    """Run one resolved stage on a shared engine, or on its own if it wants other workers."""
+def run_stage(name: str, stage: Options, engine: Engine | None) -> Summary:
+    """Run one resolved stage on a shared engine; on its own where it wants another."""
     function = getattr(importlib.import_module(MODULES[name]), name)
-    shared = engine if stage.workers in (None, engine.workers) else None
-    summary: Summary = function(stage, engine=shared)
+    summary: Summary = function(stage, engine=engine)
     return summary
 
 

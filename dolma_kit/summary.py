@@ -25,6 +25,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     outputs: list[str] = []
     partial: bool = False
+    engine: str = "local"
     compile_seconds: float = 0.0
     units_skipped: int = 0
     counts: dict[str, Any] = {}
@@ -51,6 +52,7 @@ def summarize(
         mb_per_s=round(bytes_in / 1e6 / max(outcome.seconds, 1e-9), 3),
         outputs=outputs,
         partial=partial,
+        engine=outcome.engine,
         compile_seconds=round(outcome.compile_seconds, 3),
         units_skipped=outcome.units_skipped,
         counts=counts or {},

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from dolma_kit.execute.ray import RayEngine
+
 DATA_VARIABLE = "DOLMA_KIT_DATA"
+RAY_CPUS = 2
 _deselected = 0
 
 
@@ -92,3 +96,14 @@ def dolma_kit(capsys: pytest.CaptureFixture[str]) -> RunCommand:
         return Answer(code, captured.out, captured.err)
 
     return command
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayEngine]:
+    """A Ray cluster on this machine, started once; other Ray engines of this process use it too."""
+    from dolma_kit.execute.ray import RayEngine
+
+    engine = RayEngine(RAY_CPUS)
+    engine.start()
+    yield engine
+    engine.close()

@@ -149,6 +149,8 @@ FREE = {
     "overwrite": True,
     "quiet": True,
     "tmp_dir": "/tmp/x",
+    "engine": "ray",
+    "ray_address": "auto",
 }
 
 
@@ -156,10 +158,10 @@ FREE = {
 def test_deciding_leaves_out_what_decides_no_byte(kind: type[Options]) -> None:
     plain = config.build(kind, {}).deciding()
     assert config.build(kind, FREE).deciding() == plain
-    assert not plain.keys() & {*FREE, "engine", "documents", "processes", "work_dir", "dryrun"}
+    assert not plain.keys() & {*FREE, "documents", "processes", "work_dir", "dryrun"}
     assert config.build(kind, {"limit": 3}).deciding() != plain
     fields = {field.name for field in msgspec.structs.fields(kind)}
-    left_out = {*FREE, "engine", "documents", "plugin", "processes", "work_dir", "dryrun"}
+    left_out = {*FREE, "documents", "plugin", "processes", "work_dir", "dryrun"}
     assert plain.keys() == fields - left_out
 
 

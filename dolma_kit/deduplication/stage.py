@@ -155,6 +155,7 @@ def plan(settings: Dedupe) -> Plan:
         fp_rate=settings.fp_rate,
         threads=settings.workers or usable_cpus(),
     )
+    marking = Unit(MARKING, mark_task, inputs, folders[0], threads=mark_task.threads)
     deciding = settings.deciding() | {
         "columns": columns(name, settings.by),
         "inputs": [shard.src for shard, _ in shards],
@@ -164,7 +165,7 @@ def plan(settings: Dedupe) -> Plan:
         config={key: value for key, value in deciding.items() if key != "attributes"},
         phases=[
             Phase(HASHING, hash_file, hashing),
-            Phase(MARKING, mark, [Unit(MARKING, mark_task, inputs, folders[0])]),
+            Phase(MARKING, mark, [marking]),
             Phase(WRITING, write_file, writing),
         ],
         kernels=KERNELS,

@@ -31,7 +31,8 @@ class Unit:
 
     `inputs` are the files whose change makes it due again, `folder` the output folder whose ledger
     notes it, `n_bytes` its cost by the size of what it reads. `claims` are glob patterns of the
-    paths that it writes, `rivals` of such as must not stand beside them.
+    paths that it writes, `rivals` of such as must not stand beside them. `threads` is how many
+    CPUs it uses.
     """
 
     name: str
@@ -41,6 +42,11 @@ class Unit:
     n_bytes: int = 0
     claims: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    threads: int = 1
+
+    def output_folders(self) -> set[str]:
+        """The folders that are there of those that it writes its outputs to."""
+        return {f for pattern in self.claims for f in glob.iglob(os.path.dirname(pattern))}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ class Engine(Protocol):
     seconds that loading them took.
     """
 
-    workers: int
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, kernel_names: Sequence[str]) -> float: ...
 
@@ -103,6 +110,7 @@ class Outcome:
     results: dict[str, list[Result]] = field(default_factory=dict)
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    engine: str = "local"
     units_skipped: int = 0
 
     def total(self, phase: str, count: str) -> Any:
@@ -123,19 +131,31 @@ def engine_for(options: Options, engine: Engine | None = None) -> Iterator[Engin
     if engine is not None:
         yield engine
         return
-    from dolma_kit.execute.local import LocalEngine
-
-    made = LocalEngine(options.workers or usable_cpus())
+    made = _made(options)
     try:
         yield made
     finally:
         made.close()
 
 
+def _made(options: Options) -> Engine:
+    """An address of a cluster, from the options or the environment, is a wish for Ray."""
+    if options.engine == "local" and options.ray_address is not None:
+        raise ConfigError("--engine local runs at no --ray-address: leave one of them out")
+    address = options.ray_address or os.environ.get("RAY_ADDRESS") or None
+    if options.engine == "ray" or (options.engine is None and address is not None):
+        from dolma_kit.execute.ray import RayEngine
+
+        return RayEngine(options.workers, address)
+    from dolma_kit.execute.local import LocalEngine
+
+    return LocalEngine(options.workers or usable_cpus())
+
+
 def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
     """Do what of the plan is not done yet, and return the results of all of it."""
     started = time.perf_counter()
-    outcome = Outcome()
+    outcome = Outcome(engine=engine.name)
     with contextlib.ExitStack() as stack:
         _respect_others(plan, options)
         ledgers = {}
@@ -170,7 +190,7 @@ def _respect_others(plan: Plan, options: Options) -> None:
     swept: set[str] = set()
     for unit in (unit for phase in plan.phases for unit in phase.units):
         if ours[unit.folder]:
-            swept.update(os.path.dirname(pattern) for pattern in unit.claims)
+            swept.update(unit.output_folders())
         patterns = unit.rivals if ours[unit.folder] else (*unit.claims, *unit.rivals)
         for path in (path for pattern in patterns for path in glob.iglob(pattern)):
             if ours[unit.folder] and ledger.knows(unit.folder, path):

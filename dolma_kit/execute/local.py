@@ -43,6 +43,8 @@ class WorkerDied(DolmaKitError):
 class LocalEngine:
     """Runs units here (`workers=1`) or in a pool that starts with the first run and then stays."""
 
+    name = "local"
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: list[_Worker] = []
@@ -269,7 +271,7 @@ def bound_threads(n: int) -> None:
     pyarrow.set_cpu_count(n)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The error itself where it survives pickling, else one of its text."""
     try:
         pickle.loads(pickle.dumps(error))
@@ -325,7 +327,7 @@ def _serve(connection: Connection, life: Connection) -> None:
         try:
             answer = ("done", work(task), time.perf_counter() - started)
         except Exception as error:  # every fault of a unit is the driver's to report
-            answer = ("error", _sendable(error), traceback.format_exc())
+            answer = ("error", sendable(error), traceback.format_exc())
         try:
             connection.send(("progress", *pending))
             pending[:] = [0, 0]

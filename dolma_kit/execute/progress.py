@@ -88,6 +88,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=self._stored, rate=self._rates())
 
+    def note(self, text: str) -> None:
+        """A line about something that the user should know and that ends nothing."""
+        if not self._quiet:
+            print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+
     def _rates(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-9)
         return (

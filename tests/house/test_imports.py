@@ -98,6 +98,22 @@ def test_imports_point_one_way(module: str) -> None:
             assert not name.split(".")[-1].startswith("_"), f"{module} imports {name}"
 
 
+def test_ray_is_imported_by_its_engine_alone() -> None:
+    def imports_ray(path: Path) -> bool:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            if any(name.split(".")[0] == "ray" for name in names):
+                return True
+        return False
+
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert [p.relative_to(ROOT).as_posix() for p in paths if imports_ray(p)] == [
+        "dolma_kit/execute/ray.py"
+    ]
+
+
 def loaded_by(code: str) -> set[str]:
     """The top-level modules that a fresh interpreter has after running `code`."""
     script = (
