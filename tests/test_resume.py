@@ -109,6 +109,26 @@ def test_what_others_made_is_not_replaced(corpus: Path, name: str) -> None:
     assert theirs.exists() == (name == "a.parquet")
 
 
+def test_a_command_that_is_refused_leaves_the_other_ones_files(corpus: Path) -> None:
+    """Its temporary files go only when the lock says that nobody is writing them."""
+    keys: dict[str, Any] = {"documents": ["web"], "taggers": ["char_length_v1"], "experiment": "q"}
+    dolma_kit.tag(**keys, **QUIET)
+    folder = Path("web/attributes/q")
+    half_written = folder / ".a.parquet.4242.tmp"
+    half_written.touch()
+    found = ledger.read(str(folder))
+    assert found is not None
+    book = ledger.Ledger(str(folder), found[0].stage, found[0].config)
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match="another command is writing"):
+            dolma_kit.tag(**keys, **QUIET, overwrite=overwrite)
+    assert half_written.exists()
+    assert len(list(folder.glob("*.parquet"))) == 3
+    book.close()
+    dolma_kit.tag(**keys, **QUIET)
+    assert not half_written.exists()
+
+
 def test_loose_files_of_one_name_do_not_replace_each_other(
     corpus: Path, write_documents: WriteDocuments
 ) -> None:

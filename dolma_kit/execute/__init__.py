@@ -157,12 +157,13 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
     started = time.perf_counter()
     outcome = Outcome(engine=engine.name)
     with contextlib.ExitStack() as stack:
-        _respect_others(plan, options)
+        others = _others(plan, options)
         ledgers = {}
         for folder in plan.folders:
             files.require_writable(folder)
             ledgers[folder] = Ledger(folder, plan.stage, plan.config, overwrite=options.overwrite)
             stack.callback(ledgers[folder].close)
+        _clear(plan, others)
         for folder in plan.temporary:
             if options.overwrite:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -184,13 +185,14 @@ def execute(plan: Plan, options: Options, engine: Engine) -> Outcome:
     return outcome
 
 
-def _respect_others(plan: Plan, options: Options) -> None:
-    """Refuse to write over what no ledger of ours knows, unless told to; sweep what is ours."""
+def _others(plan: Plan, options: Options) -> list[str]:
+    """What stands at the outputs' places and no ledger of ours knows: refused, unless it is to go.
+
+    Looked for before our ledgers are opened, since they make a folder ours; changes nothing.
+    """
     ours = {folder: ledger.read_header(folder) is not None for folder in plan.folders}
-    swept: set[str] = set()
+    others = []
     for unit in (unit for phase in plan.phases for unit in phase.units):
-        if ours[unit.folder]:
-            swept.update(unit.output_folders())
         patterns = unit.rivals if ours[unit.folder] else (*unit.claims, *unit.rivals)
         for path in (path for pattern in patterns for path in glob.iglob(pattern)):
             if ours[unit.folder] and ledger.knows(unit.folder, path):
@@ -200,8 +202,18 @@ def _respect_others(plan: Plan, options: Options) -> None:
                     f"{path} is there and was not made by this command: use another name, or "
                     "--overwrite to replace it"
                 )
+            others.append(path)
+    return others
+
+
+def _clear(plan: Plan, others: Sequence[str]) -> None:
+    """Remove what is to be replaced, and the temporary files of killed runs. Only under the locks:
+    before, they could be those of a command that is at work."""
+    for path in others:
+        with contextlib.suppress(FileNotFoundError):  # the ledger's --overwrite came first
             os.unlink(path)
-    for folder in swept:
+    units = (unit for phase in plan.phases for unit in phase.units)
+    for folder in {folder for unit in units for folder in unit.output_folders()}:
         ledger.sweep(folder)
 
 
