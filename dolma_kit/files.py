@@ -181,6 +181,14 @@ def compress(data: bytes, compression: str | None) -> bytes:
 
 
 _numbers = itertools.count()
+_sync_all = False
+
+
+def sync_all() -> None:
+    """From now on this process forces all files to the disk: it may run on another machine than
+    the ledger, which can tell only of its own whether it has been started anew."""
+    global _sync_all
+    _sync_all = True
 
 
 @functools.cache
@@ -218,7 +226,7 @@ def write_atomically(path: str, *, synced: bool = True) -> Iterator[IO[bytes]]:
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
-            if synced or boot_id() is None:
+            if synced or _sync_all or boot_id() is None:
                 os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:

@@ -103,12 +103,26 @@ def test_what_was_not_synced_is_not_trusted_once_the_machine_has_started_anew(
 
 
 @pytest.mark.parametrize(
-    ("synced", "boot", "n"), [(True, "x", 1), (False, "x", 0), (False, None, 1)]
+    ("synced", "boot", "elsewhere", "n"),
+    [
+        (True, "x", False, 1),
+        (False, "x", False, 0),
+        (False, None, False, 1),
+        (False, "x", True, 1),
+    ],
 )
 def test_what_cannot_be_told_to_be_of_this_run_is_synced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool, boot: str | None, n: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    synced: bool,
+    boot: str | None,
+    elsewhere: bool,
+    n: int,
 ) -> None:
     calls = []
+    monkeypatch.setattr(files, "_sync_all", False)
+    if elsewhere:
+        files.sync_all()
     monkeypatch.setattr(files, "boot_id", lambda: boot)
     monkeypatch.setattr("os.fsync", calls.append)
     with files.write_atomically(str(tmp_path / "a"), synced=synced) as stream:

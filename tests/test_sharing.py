@@ -77,6 +77,8 @@ def write_documents(name: str, lines: list[bytes]) -> None:
         pq.write_table(table.drop_columns("metadata"), path, row_group_size=50)
     elif name.endswith(".members.jsonl.gz"):
         path.write_bytes(gzip.compress(data[:5000]) + gzip.compress(data[5000:]))
+    elif name.endswith(".zst"):
+        path.write_bytes(files.compress(data[:5000], "zst") + files.compress(data[5000:], "zst"))
     elif name.endswith(".gz"):
         path.write_bytes(gzip.compress(data))
     else:
@@ -127,7 +129,9 @@ def start_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jsonl", "a.jsonl.gz", "a.members.jsonl.gz", "a.parquet"], ids=lambda name: name[2:]
+    "name",
+    ["a.jsonl", "a.jsonl.gz", "a.members.jsonl.gz", "a.jsonl.zst", "a.parquet"],
+    ids=lambda name: name[2:],
 )
 def test_a_file_that_is_shared_gives_the_bytes_of_one_that_is_not(work: Path, name: str) -> None:
     write_documents(name, lines_of(N_DOCUMENTS))

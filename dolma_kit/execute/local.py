@@ -36,6 +36,10 @@ STOP_SECONDS = 5.0
 TASKS_AHEAD = 4  # of `map` for each worker, counted from the first that has no answer yet
 PRELOAD = "dolma_kit.execute.preload"  # by name: importing it is loading what it loads
 KERNELS_VARIABLE = "DOLMA_KIT_PRELOADED_KERNELS"
+#: by which libraries with thread pools of their own are bound; fastokens has two
+THREADS_VARIABLES = (
+    "RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+)  # fmt: skip
 
 
 class WorkerDied(DolmaKitError):
@@ -379,7 +383,7 @@ def _environment(kernel_names: Sequence[str]) -> Iterator[None]:
 
 def bound_threads(n: int) -> None:
     """Give the libraries that have thread pools of their own n threads each, before they start."""
-    for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in THREADS_VARIABLES:
         os.environ[name] = str(n)
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if n == 1 else "true"
     import pyarrow

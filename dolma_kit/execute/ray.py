@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dolma_kit
-from dolma_kit import kernels, ledger
+from dolma_kit import files, kernels, ledger
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import progress as reporting
 from dolma_kit.execute.local import RemoteTraceback, WorkerDied, bound_threads, of_unit, sendable
@@ -36,7 +36,7 @@ ATTEMPTS = 3  # of a unit whose worker dies
 IN_FLIGHT_PER_CPU = 3  # enough to keep workers busy, few enough for any number of units
 STOP_SECONDS = 5.0
 REACH_SECONDS = 5.0
-TASKS_AHEAD = 2  # of `map`, of what may be in flight: answers wait for those before them
+MOST_WAITING = 2  # of what may be in flight: answers of `map` wait for those before them
 RECOUNT_SECONDS = 5.0  # an autoscaled cluster grows while we run
 DEFAULT_PORT = 6379
 OBJECT_STORE_BYTES = 80_000_000  # near Ray's least: tasks and their answers are small
@@ -141,40 +141,22 @@ class RayEngine:
         self, work: Callable[[Any], Any], tasks: Iterable[Any], what: str
     ) -> Generator[Any, None, None]:
         """`work(task)` of each task, in their order; `what` names a task in errors."""
-        self.start()
-        waiting = enumerate(tasks)
-        flying: dict[Any, tuple[int, Unit, int]] = {}
+        units = (Unit(what, task, (), "") for task in tasks)
         done: dict[int, _Done | _Failed] = {}
         n_answered = 0
-        try:
-            while True:
-                most = self._most_in_flight()
-                ahead = TASKS_AHEAD * most - len(flying) - len(done)
-                for number, task in itertools.islice(
-                    waiting, max(0, min(most - len(flying), ahead))
-                ):
-                    unit = Unit(what, task, (), "")
-                    flying[self._submit(work, unit)] = (number, unit, 1)
-                if not flying:
-                    return
-                for ref in self._some_done(list(flying)):
-                    number, unit, attempt = flying.pop(ref)
-                    answer = self._answer(ref, unit, attempt)
-                    if isinstance(answer, _Died):
-                        flying[self._submit(work, unit)] = (number, unit, attempt + 1)
-                    else:
-                        done[number] = answer
-                while n_answered in done:
-                    found = done.pop(n_answered)
-                    if isinstance(
-                        found, _Failed
-                    ):  # in its turn: the first fault is the one to tell
-                        raise of_unit(unit, found.error) from RemoteTraceback(found.trace)
-                    yield found.result
+
+        def n_waiting() -> int:
+            return len(done)
+
+        ended = self._each(work, units, n_waiting)
+        with contextlib.closing(ended):
+            for number, unit, answer in ended:
+                if isinstance(answer, _Died):
+                    continue
+                done[number] = answer
+                while n_answered in done:  # in its turn: the first fault is the one to tell
+                    yield _result(unit, done.pop(n_answered)).result
                     n_answered += 1
-        except BaseException:
-            self._cancel(list(flying))
-            raise
 
     def _run(
         self,
@@ -183,29 +165,42 @@ class RayEngine:
         ended: Callable[[Unit, _Done], None],
         note: Callable[[str], None],
     ) -> set[str]:
-        """Run units, a bounded number in flight; returns where those that were retried write."""
-        self.start()
-        waiting = iter(units)
-        flying: dict[Any, tuple[Unit, int]] = {}
+        """Run units; returns where those that were retried write."""
         retried: set[str] = set()
+        with contextlib.closing(self._each(work, units, lambda: 0)) as answers:
+            for _, unit, answer in answers:
+                if isinstance(answer, _Died):
+                    note(f"{answer.why}; {unit.name} is done again")
+                    retried.update(unit.output_folders())
+                else:
+                    ended(unit, _result(unit, answer))
+        return retried
+
+    def _each(
+        self, work: Callable[[Any], Any], units: Iterable[Unit], n_waiting: Callable[[], int]
+    ) -> Generator[tuple[int, Unit, _Done | _Failed | _Died], None, None]:
+        """Each unit's number and answer as they come, a bounded number of units in flight.
+
+        One whose worker died is told of and done again, up to ATTEMPTS times. No more units are
+        begun while `n_waiting` answers, which the caller keeps, and those in flight are too many.
+        """
+        self.start()
+        waiting = enumerate(units)
+        flying: dict[Any, tuple[int, Unit, int]] = {}
         try:
             while True:
-                room = self._most_in_flight() - len(flying)
-                for _, unit in zip(range(room), waiting, strict=False):
-                    flying[self._submit(work, unit)] = (unit, 1)
+                most = self._most_in_flight()
+                room = min(most, MOST_WAITING * most - n_waiting()) - len(flying)
+                for number, unit in itertools.islice(waiting, max(room, 0)):
+                    flying[self._submit(work, unit)] = (number, unit, 1)
                 if not flying:
-                    return retried
+                    return
                 for ref in self._some_done(list(flying)):
-                    unit, attempt = flying.pop(ref)
+                    number, unit, attempt = flying.pop(ref)
                     answer = self._answer(ref, unit, attempt)
-                    if isinstance(answer, _Failed):
-                        raise of_unit(unit, answer.error) from RemoteTraceback(answer.trace)
                     if isinstance(answer, _Died):
-                        note(f"{answer.why}; {unit.name} is done again")
-                        retried.update(unit.output_folders())
-                        flying[self._submit(work, unit)] = (unit, attempt + 1)
-                    else:
-                        ended(unit, answer)
+                        flying[self._submit(work, unit)] = (number, unit, attempt + 1)
+                    yield number, unit, answer
         except BaseException:
             self._cancel(list(flying))
             raise
@@ -337,6 +332,7 @@ def _make_ready(place: _Place) -> None:
                 f"{place.version}: install the same on every node"
             )
         bound_threads(1)
+        files.sync_all()
         _loaded = set()
     try:
         os.chdir(place.folder)
@@ -348,6 +344,13 @@ def _make_ready(place: _Place) -> None:
     if new := [name for name in place.kernels if name not in _loaded]:
         kernels.load(new)
         _loaded.update(new)
+
+
+def _result(unit: Unit, answer: _Done | _Failed) -> _Done:
+    """What a unit gave; its own error is raised."""
+    if isinstance(answer, _Failed):
+        raise of_unit(unit, answer.error) from RemoteTraceback(answer.trace)
+    return answer
 
 
 def _cause_of_death(error: Exception, unit: Unit) -> str:

@@ -8,6 +8,7 @@ batches shared between workers (`read_shared`), and not a byte of the outputs de
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import itertools
 import os
@@ -48,26 +49,27 @@ class Read:
     seconds: float = 0.0
 
 
-class Sink:
+class Sink(abc.ABC):
     """Takes a worker's answers in the order of the file and writes.
 
     Used as a context manager: outputs that `open` has put on the stack take their names at the end
     of the block, if that is no error.
     """
 
+    @abc.abstractmethod
     def open(self, stack: contextlib.ExitStack) -> None:
         """Open what is written to."""
-        raise NotImplementedError(type(self))
 
+    @abc.abstractmethod
     def take(self, answer: Any) -> None:
-        raise NotImplementedError(type(self))
+        """Write what the worker made of a batch."""
 
-    def end(self, read: Read) -> None:
+    def end(self, read: Read) -> None:  # noqa: B027  most have nothing to object to
         """After the last answer, before the outputs take their names: the place to object."""
 
+    @abc.abstractmethod
     def result(self, read: Read) -> Result:
         """After the block. What is known of every reading (`documents`, ...) is added."""
-        raise NotImplementedError(type(self))
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:

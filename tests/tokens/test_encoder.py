@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dolma_kit
 from dolma_kit.documents import DocumentReader
 from dolma_kit.errors import ConfigError, VerificationError
 from dolma_kit.tokens import encoder, self_check, tokenizer_file
@@ -15,6 +17,7 @@ from dolma_kit.tokens.tokenizer_file import TokenizerFile
 
 from .conftest import EMAIL, EOS, MakeTokenizer
 
+ROOT = Path(dolma_kit.__file__).parent.parent
 LIBRARIES: tuple[Library, ...] = ("fastokens", "tokenizers")
 
 
@@ -173,3 +176,28 @@ def test_auto_works_without_fastokens(
     found = tokenizer_file.resolve(str(make_tokenizer()))
     library, _, note = self_check.choose("auto", found)
     assert (library, note) == ("tokenizers", "fastokens is not installed")
+
+
+ONE_THREAD = """
+import hashlib, sys, time
+from dolma_kit.execute.local import bound_threads
+bound_threads(1)
+from dolma_kit.tokens import encoder
+path = sys.argv[1]
+with open(path, "rb") as stream:
+    sha256 = hashlib.sha256(stream.read()).hexdigest()
+encoding = encoder.load(path, sha256, "fastokens")
+texts = [f"Document {i} with a number of its own and words, {i * i}. " * 20 for i in range(20_000)]
+started, used = time.perf_counter(), time.process_time()
+encoding.encode(texts)
+print((time.process_time() - used) / (time.perf_counter() - started))
+"""
+
+
+def test_one_worker_encodes_with_one_thread(make_tokenizer: MakeTokenizer) -> None:
+    """One thread cannot use more processor time than passes, however busy the machine is."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_THREAD, str(make_tokenizer())],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert float(done.stdout) < 1.1
