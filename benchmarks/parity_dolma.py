@@ -51,6 +51,10 @@ Spans = list[tuple[int, int, float]]
 Row = dict[str, Spans]
 
 
+#: 176 spans for each paragraph make tens of gigabytes of a large corpus
+ONLY_IF_NAMED = {"ft_lang_id_paragraph_v1"}
+
+
 class Known(NamedTuple):
     """A difference that is meant. `holds(tagger, ours, theirs, text)` counts what it explains in
     the values of one key and document; `theirs` is a string where Dolma gave no answer."""
@@ -200,7 +204,8 @@ def main() -> None:
     if theirs["dolma"] != DOLMA:
         parser.error(f"{python} has dolma {theirs['dolma']}, {DOLMA} is what the ids stand for")
     comparable = comparable_taggers(theirs["ids"])
-    chosen = arguments.taggers.split(",") if arguments.taggers else list(comparable)
+    usual = [one for one in comparable if one not in ONLY_IF_NAMED]
+    chosen = arguments.taggers.split(",") if arguments.taggers else usual
     if unknown := [one for one in chosen if one not in comparable]:
         parser.error(f"{unknown[0]} has no like in Dolma; those that have: {', '.join(comparable)}")
     with tempfile.TemporaryDirectory(prefix="parity-") as place:
@@ -208,16 +213,15 @@ def main() -> None:
         names = write_documents(data, folder / "documents", arguments.documents)
         started = time.perf_counter()
         dolma_kit.tag(
-            documents=[place], taggers=chosen, experiment="ours", format="jsonl", quiet=True,
-            workers=arguments.workers,
+            documents=[place], taggers=[comparable[one][0] for one in chosen], experiment="ours",
+            format="jsonl", quiet=True, workers=arguments.workers,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         started = time.perf_counter()
-        run_dolma(python, folder, [comparable[one] for one in chosen], arguments)
+        dolma_ids = {one: comparable[one][1] for one in chosen}
+        run_dolma(python, folder, list(dict.fromkeys(dolma_ids.values())), arguments)
         seconds_theirs = time.perf_counter() - started
-        compared = compare(
-            folder, names, {one: comparable[one] for one in chosen}, arguments.workers
-        )
+        compared = compare(folder, names, dolma_ids, arguments.workers)
         n_bytes = sum(path.stat().st_size for path in (folder / "documents").iterdir())
     print(f"{compared.n_documents:,} documents, {n_bytes / 1e6:.0f} MB of JSON; "
           f"dolma {DOLMA}, Python {theirs['python']} and {sys.version.split()[0]}")  # fmt: skip
@@ -228,14 +232,24 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def comparable_taggers(dolma_ids: Sequence[str]) -> dict[str, str]:
-    """Ours -> Dolma's, of all that need no settings."""
+def comparable_taggers(dolma_ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], str]]:
+    """Id -> our spec and Dolma's id, of all that need no settings.
+
+    Dolma's language taggers have the model that stands for lid.176.bin, and so have ours. Taggers
+    of other models are left out: these cannot be had everywhere.
+    """
     found = {}
     for part_id, part in registry.parts("taggers").items():
-        if not any(setting.required for setting in msgspec.structs.fields(part)):
-            their_id = SAME_RULE.get(part_id, part_id)
-            if their_id in dolma_ids:
-                found[part_id] = their_id
+        settings = {setting.name: setting for setting in msgspec.structs.fields(part)}
+        their_id = SAME_RULE.get(part_id, part_id)
+        if their_id not in dolma_ids or any(setting.required for setting in settings.values()):
+            continue
+        spec = {"id": part_id}
+        if "model" in settings:
+            if settings["model"].default != language.LID_176:
+                continue
+            spec["model"] = language.model_path()
+        found[part_id] = spec, their_id
     return found
 
 
