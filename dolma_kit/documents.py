@@ -97,6 +97,24 @@ class Batch:
         counts: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False)
         return counts
 
+    def metadata_strings(self, key: str) -> list[str | None]:
+        """`metadata[key]` of each document; None where there is none, or it is no string."""
+        import msgspec
+
+        def read(batch: Batch) -> list[str | None]:
+            fields = [("value", Any, None)]
+            kind: Any = msgspec.defstruct("Metadata", fields, rename={"value": key})
+            decoder = msgspec.json.Decoder(kind)
+            found: list[str | None] = []
+            for raw in batch.table.column("metadata").to_pylist():
+                value = None
+                if raw is not None and raw.lstrip().startswith(b"{"):
+                    value = decoder.decode(raw).value
+                found.append(value if isinstance(value, str) else None)
+            return found
+
+        return self.once(f"metadata {key}", read)
+
     @property
     def n_bytes(self) -> int:
         return int(self.offsets[-1] - self.offsets[0])

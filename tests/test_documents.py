@@ -284,3 +284,15 @@ class TestFind:
         assert [s.src for s in layout.find(["web"])] == [
             s.src for s in layout.find([str(tmp_path / "web")])
         ]
+
+
+def test_a_field_of_the_metadata_is_read_alone(tmp_path: Path) -> None:
+    values = ['{"url": "http://a.b/\\u00e9", "x": [{"url": 1}]}', '{"x": 1}', "null", '{"url": 5}',
+              "[1]", '"url"', ' {"url": null}', '{"url": "a", "url": "b"}']  # fmt: skip
+    rows = [f'{{"id": "{i}", "text": "", "metadata": {value}}}' for i, value in enumerate(values)]
+    rows.append('{"id": "none", "text": ""}')
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows, ""]), encoding="utf-8")
+    (batch,) = DocumentReader(str(tmp_path / "a.jsonl"))
+    expected = ["http://a.b/é", None, None, None, None, None, None, "b", None]
+    assert batch.metadata_strings("url") == expected
+    assert batch.metadata_strings("nothing") == [None] * 9

@@ -16,14 +16,13 @@ from dolma_kit import registry
 from dolma_kit.errors import ConfigError
 from dolma_kit.specs import parse_spec, split_specs
 
-from .taggers.test_taggers import NEEDED
+from .taggers.settings import NEEDED, OTHER
 
 ROOT = Path(dolma_kit.__file__).parent.parent
 PARTS = [(kind, part_id) for kind in ("taggers", "mixers") for part_id in registry.parts(kind)]
 #: settings that are not the defaults, for the parts that have some
 SETTINGS: dict[str, dict[str, Any]] = {
-    **{part_id: {"model": "other.bin"} for part_id in NEEDED},
-    "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph"},
+    **OTHER,
     "pii_mask_v1": {"max_spans": None, "min_score": 0.25, "experiment": "q"},
 }
 

@@ -1,19 +1,27 @@
-"""Makes `dolma_taggers.json`: what the taggers of the package `dolma` say of awkward documents.
+"""Makes what the taggers of the package `dolma` say of awkward documents.
 
-    python tests/golden/make_dolma_taggers.py
+    python tests/golden/make_dolma_taggers.py [FAMILY...]
 
-runs in an environment of its own (Python 3.11, pip install dolma==1.2.1). A text is a list of
-[piece, how often]. `ids` are all the names that Dolma has; `attributes` are by tagger and key, as
-`dolma tag` rounds and writes them, or the reason why there are none. `refused` are JSON strings
-that Dolma's reader does not take.
+runs in an environment of its own (Python 3.11, pip install "dolma[code]==1.2.1" blingfire). A text
+is a list of [piece, how often]; `attributes` are by tagger and key, as `dolma tag` rounds and
+writes them, or the reason why there are none.
+
+Without arguments it makes `dolma_taggers.json`: there `ids` are all the names that Dolma has, and
+`refused` JSON strings that Dolma's reader does not take. A family is a file `families/FAMILY.py`,
+of which `families/FAMILY.json` is made. It defines `TAGGERS`, and may define `TEXTS`, documents
+beside the awkward ones of here; `METADATA`, by document; `INSTEAD`, by tagger and document what
+dolma-kit says where Dolma has no answer (else: nothing), in which a number is a score; and
+`prepare()`, called before the taggers are made.
 """
 
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "benchmarks"))
@@ -103,20 +111,48 @@ TEXTS: dict[str, Text] = {
 STRINGS = ['"\\ud800"', '"a\\udc00b"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\/"']
 
 
-def main() -> None:
-    registry = dolma_worker.registry()
-    import msgspec
-    from dolma.core.data_types import InputSpec
+def ask(registry: Any, ids: list[str], texts: dict[str, Text], metadata: Any) -> list[Any]:
+    """The documents with what Dolma's taggers say of them."""
+    from dolma.core.data_types import InputSpecWithMetadata
 
-    taggers = {name: registry.get(name)() for name in TAGGERS}
+    taggers = {name: registry.get(name)() for name in ids}
     documents = []
-    for name, text in TEXTS.items():
-        row = InputSpec(id=name, text="".join(piece * n for piece, n in text))
+    for name, text in texts.items():
+        document: dict[str, Any] = {"id": name, "text": text}
+        if name in metadata:
+            document["metadata"] = metadata[name]
+        row = InputSpecWithMetadata(
+            id=name,
+            text="".join(piece * n for piece, n in text),
+            metadata=metadata.get(name),
+        )
         found = {key: dolma_worker.measure(made, row, SECONDS) for key, made in taggers.items()}
-        documents.append({"id": name, "text": text, "attributes": found})
+        documents.append(document | {"attributes": found})
         for key, value in found.items():
             if isinstance(value, str):
                 print(f"{name}: {key}: {value}")
+    return documents
+
+
+def write(path: Path, head: dict[str, Any], documents: list[Any]) -> None:
+    lines = ",\n".join(json.dumps(document, ensure_ascii=True) for document in documents)
+    path.write_text(json.dumps(head)[:-1] + f', "documents": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def make_family(registry: Any, name: str) -> None:
+    family = runpy.run_path(str(HERE / "families" / f"{name}.py"))
+    family.get("prepare", lambda: None)()
+    texts = TEXTS | family.get("TEXTS", {})
+    documents = ask(registry, family["TAGGERS"], texts, family.get("METADATA", {}))
+    head = {"dolma": version("dolma"), "instead": family.get("INSTEAD", {})}
+    write(HERE / "families" / f"{name}.json", head, documents)
+
+
+def make_own(registry: Any) -> None:
+    import msgspec
+    from dolma.core.data_types import InputSpec
+
+    documents = ask(registry, TAGGERS, TEXTS, {})
     refused = []
     for string in STRINGS:
         try:
@@ -129,11 +165,15 @@ def main() -> None:
         "taken": [string for string in STRINGS if string not in refused],
         "refused": refused,
     }
-    encoded = [json.dumps(document, ensure_ascii=True) for document in documents]
-    lines = ",\n".join(encoded)
-    (HERE / "dolma_taggers.json").write_text(
-        json.dumps(head)[:-1] + f', "documents": [\n{lines}\n]}}\n'
-    )
+    write(HERE / "dolma_taggers.json", head, documents)
+
+
+def main() -> None:
+    registry = dolma_worker.registry()
+    for name in sys.argv[1:]:
+        make_family(registry, name)
+    if not sys.argv[1:]:
+        make_own(registry)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,9 @@ def test_part_is_documented(kind: registry.PartKind, part_id: str) -> None:
 
 @pytest.mark.parametrize(("kind", "part_id"), PARTS)
 def test_part_is_tested(kind: registry.PartKind, part_id: str) -> None:
-    tests = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "tests" / kind).glob("*.py")
-    )
-    assert part_id in tests, f"no test in tests/{kind}/ names {part_id}"
+    places = [*(ROOT / "tests" / kind).glob("*.py"), *(ROOT / "tests" / "golden").rglob("*.py")]
+    tests = "".join(path.read_text(encoding="utf-8") for path in places)
+    assert part_id in tests, f"no test in tests/{kind}/ or tests/golden/ names {part_id}"
 
 
 def test_every_part_class_is_registered() -> None:

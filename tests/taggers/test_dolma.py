@@ -1,7 +1,8 @@
 """Taggers under Dolma's ids against what Dolma itself said of awkward documents.
 
-The documents and Dolma's answers are in `tests/golden/dolma_taggers.json`, made by the script
-beside it; on real texts, `benchmarks/parity_dolma.py` compares the two.
+The documents and Dolma's answers are in `tests/golden/dolma_taggers.json` and, by family, in
+`tests/golden/families/`, made by the script beside them; on real texts,
+`benchmarks/parity_dolma.py` compares the two.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -18,83 +19,123 @@ from dolma_kit import attribute_files, registry
 from dolma_kit.documents import DocumentReader
 from dolma_kit.errors import DataError
 
+from . import settings
 from .test_taggers import batch_of
 
-GOLDEN = json.loads(
-    (Path(__file__).parents[1] / "golden" / "dolma_taggers.json").read_text(encoding="utf-8")
-)
-DOCUMENTS = {
-    document["id"]: "".join(piece * n for piece, n in document["text"])
-    for document in GOLDEN["documents"]
-}
-ANSWERS = {document["id"]: document["attributes"] for document in GOLDEN["documents"]}
+FOLDER = Path(__file__).parents[1] / "golden"
+Answer = dict[str, Any]
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+GOLDEN = read(FOLDER / "dolma_taggers.json")
 OF_DOLMA = {part_id for part_id in registry.parts("taggers") if part_id in GOLDEN["ids"]}
-#: those that need a model are compared in `test_dolma_models.py`, with small ones
-WITH_MODELS = set(
-    json.loads(
-        (Path(__file__).parents[1] / "golden" / "dolma_models.json").read_text(encoding="utf-8")
-    )["answers"]
-)
-IDS = sorted(part_id for part_id in OF_DOLMA if part_id in next(iter(ANSWERS.values())))
+#: those of the other golden file, which `test_dolma_models.py` compares; most of them need models
+ELSEWHERE = set(read(FOLDER / "dolma_models.json")["answers"])
 
 #: where Dolma gives no answer: its expressions for e-mail and phone numbers take time that grows
-#: with the square of a word's length or worse; tagger and document -> spans that ours finds
-UNANSWERED: dict[str, dict[str, dict[str, Any]]] = {
+#: with the square of a word's length or worse; tagger and document -> what ours says
+UNANSWERED: dict[str, dict[str, Answer]] = {
     "pii_regex_with_counts_fast_v2": {
-        "3 MB with an @ and no space": {},
-        "1 MB of spaces and a digit": {},
-        "question marks before an @": {},
+        "3 MB with an @ and no space": {"doc_count": 0.0, "doc_frac": 1.0},
+        "1 MB of spaces and a digit": {"doc_count": 0.0, "doc_frac": 1.0},
+        "question marks before an @": {"doc_count": 0.0, "doc_frac": 1.0},
     }
 }
 
 
+class Family(NamedTuple):
+    """Documents and what Dolma says of them: document -> tagger -> key -> spans, or a reason why
+    there is no answer. `instead` is what we say there, by tagger and document; numbers in it are
+    scores."""
+
+    texts: dict[str, str]
+    metadata: list[Any]
+    answers: dict[str, dict[str, Answer | str]]
+    instead: dict[str, dict[str, Answer]]
+
+    @property
+    def ids(self) -> list[str]:
+        return list(next(iter(self.answers.values())))
+
+
+def family(path: Path, instead: dict[str, dict[str, Answer]] | None = None) -> Family:
+    found = read(path)
+    documents = found["documents"]
+    return Family(
+        {d["id"]: "".join(piece * n for piece, n in d["text"]) for d in documents},
+        [d.get("metadata") for d in documents],
+        {d["id"]: d["attributes"] for d in documents},
+        found.get("instead", {}) if instead is None else instead,
+    )
+
+
+FAMILIES = {
+    "taggers": family(FOLDER / "dolma_taggers.json", UNANSWERED),
+    **{path.stem: family(path) for path in sorted((FOLDER / "families").glob("*.json"))},
+}
+CASES = [
+    pytest.param(name, part_id, document, id=f"{part_id}-{document}")
+    for name, one in FAMILIES.items()
+    for part_id in one.ids
+    if part_id in OF_DOLMA
+    for document in one.texts
+]
+
+
 @functools.cache
-def answers(part_id: str) -> dict[str, dict[str, Any]]:
+def answers(name: str, part_id: str) -> dict[str, Answer]:
     """Document -> key -> spans, in Dolma's form and through our writer of it."""
-    made = registry.tagger(part_id)
-    batch = batch_of(list(DOCUMENTS.values()))
+    one = FAMILIES[name]
+    made = settings.made(part_id)
+    batch = batch_of(list(one.texts.values()), one.metadata)
     lines = attribute_files.rows_of(batch, made.tag(batch), "jsonl", made.keys)
     rows = msgspec.json.Decoder().decode_lines(lines)
-    return {name: row["attributes"] for name, row in zip(DOCUMENTS, rows, strict=True)}
+    return {doc: row["attributes"] for doc, row in zip(one.texts, rows, strict=True)}
 
 
-def expected(part_id: str, name: str) -> dict[str, Any]:
+def expected(name: str, part_id: str, document: str) -> Answer:
     """Dolma's answer, or what the docs say instead."""
-    found = ANSWERS[name][part_id]
-    n = len(DOCUMENTS[name])
+    one = FAMILIES[name]
+    found = one.answers[document][part_id]
+    n = len(one.texts[document])
     if isinstance(found, str):
-        assert found.startswith("no answer in")
-        spans = UNANSWERED[part_id][name]
-        return spans | {"doc_count": [[0, n, 0.0]], "doc_frac": [[0, n, 1.0]]}
-    if part_id == "c4_v2" and "\u0130" in DOCUMENTS[name]:
+        ours = one.instead.get(part_id, {}).get(document, {})
+        return {k: [[0, n, v]] if isinstance(v, float) else v for k, v in ours.items()}
+    if part_id == "c4_v2" and "\u0130" in one.texts[document]:
         # Dolma's are spans of the lower-cased text, which is longer; ours end with the text.
         return {k: [[min(s, n), min(e, n), v] for s, e, v in spans] for k, spans in found.items()}
     return found
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-@pytest.mark.parametrize("part_id", IDS)
-def test_values_are_dolmas(part_id: str, name: str) -> None:
-    assert answers(part_id)[name] == expected(part_id, name)
+@pytest.mark.parametrize(("name", "part_id", "document"), CASES)
+def test_values_are_dolmas(name: str, part_id: str, document: str) -> None:
+    assert answers(name, part_id)[document] == expected(name, part_id, document)
 
 
 def test_every_tagger_under_dolmas_id_is_compared() -> None:
-    assert {"gopher_v1", "gopher_v2", "c4_v1", "c4_v2", "char_length_v1"} < set(IDS)
-    assert set(IDS) == {part_id for found in ANSWERS.values() for part_id in found}
-    assert set(IDS) | WITH_MODELS == OF_DOLMA
-    for part_id in IDS:
-        seen = {key for found in ANSWERS.values() if isinstance(found[part_id], dict)
-                for key in found[part_id]}  # fmt: skip
-        assert seen == set(registry.tagger(part_id).keys), "each key has a value somewhere"
+    compared = {part_id for one in FAMILIES.values() for part_id in one.ids}
+    assert compared | ELSEWHERE == OF_DOLMA
+    for one in FAMILIES.values():
+        for part_id in one.ids:
+            found = [answer[part_id] for answer in one.answers.values()]
+            seen = {key for answer in found if isinstance(answer, dict) for key in answer}
+            assert seen == set(settings.made(part_id).keys), "each key has a value somewhere"
 
 
 def test_dolma_lets_spans_go_beyond_a_text_with_a_dotted_capital() -> None:
     """The one difference in values; `c4_v1` does not have it."""
     name = "U+0130 at the end"
-    n = len(DOCUMENTS[name])
+    found = FAMILIES["taggers"]
+    n = len(found.texts[name])
     key = "lines_with_no_ending_punctuation"
-    assert ANSWERS[name]["c4_v2"][key] == [[15, n + 9, 1.0]]
-    assert answers("c4_v2")[name][key] == ANSWERS[name]["c4_v1"][key] == [[15, n, 1.0]]
+    c4_v1, c4_v2 = (found.answers[name][part_id] for part_id in ("c4_v1", "c4_v2"))
+    assert isinstance(c4_v1, dict)
+    assert isinstance(c4_v2, dict)
+    assert c4_v2[key] == [[15, n + 9, 1.0]]
+    assert answers("taggers", "c4_v2")[name][key] == c4_v1[key] == [[15, n, 1.0]]
 
 
 @pytest.mark.parametrize("string", GOLDEN["refused"])

@@ -21,7 +21,9 @@ from taggers import language, quality, toxicity
 
 from ..conftest import WriteDocuments
 from ..served import Served
-from .test_taggers import NEEDED, batch_of, tag
+from . import settings
+from .settings import MODELS
+from .test_taggers import batch_of, tag
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MADE = json.loads((GOLDEN / "dolma_models.json").read_text(encoding="utf-8"))
@@ -70,7 +72,7 @@ def said(columns: Columns, document: int, n_characters: int) -> dict[str, list[l
 @pytest.mark.parametrize("part_id", list(ANSWERS))
 def test_says_what_dolma_says(part_id: str) -> None:
     columns = tag(part_id, DOCUMENTS)
-    tolerance = 1e-4 if part_id in NEEDED else 0
+    tolerance = 1e-4 if part_id in settings.NEEDED else 0
     for i, (text, expected) in enumerate(zip(DOCUMENTS, ANSWERS[part_id], strict=True)):
         found = said(columns, i, len(text))
         if isinstance(expected, str):
@@ -174,7 +176,7 @@ def test_columns_in_files_are_dolmas(
     rows = [{"id": str(i), "text": text} for i, text in enumerate(DOCUMENTS)]
     write_documents(Path("web/documents/a.jsonl"), rows)
     ids = ["dclm-oh-eli5", "jigsaw_hatespeech_sentence_v2", "pii_regex_v2"]
-    specs = [{"id": part_id} | NEEDED.get(part_id, {}) for part_id in ids]
+    specs = [settings.spec(part_id) for part_id in ids]
     dolma_kit.tag(documents=["web"], taggers=specs, experiment="q", format="jsonl", workers=1)
     with gzip.open("web/attributes/q/a.jsonl.gz") as stream:
         written = [json.loads(line)["attributes"] for line in stream]
@@ -197,13 +199,15 @@ def test_models_are_those_that_dolma_names() -> None:
         assert url.startswith("https://")
         for part_id in ids:
             assert registry.tagger(part_id).spec == {"id": part_id, "model": url}
-    assert sorted(i for ids in names.values() for i in ids) == sorted(set(ANSWERS) & set(NEEDED))
+    assert sorted(i for ids in names.values() for i in ids) == sorted(
+        part_id for part_id in ANSWERS if part_id.startswith(tuple(MODELS))
+    )
 
 
 def test_languages_are_predicted_once_a_batch() -> None:
     batch = batch_of(DOCUMENTS)
     for part_id in ("ft_lang_id_doc_v1", "ft_lang_id_1e2", "ft_lang_id_en_doc_v2"):
-        registry.tagger({"id": part_id} | NEEDED[part_id]).tag(batch)
+        settings.made(part_id).tag(batch)
     assert [name for name in batch.seconds if not name.startswith(segments.PREFIX)] == [
         f"{language.model_path()} by document"
     ]

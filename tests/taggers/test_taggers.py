@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from dolma_kit.decoding import _decoder, table_of
 from dolma_kit.documents import Batch, Fields
 from taggers import gopher, language, pii
 
+from . import settings
+
 TEXTS = [
     "The cat sat on the mat. The cat sat.\n\n- a bullet line of words\n{code} … ",
     "",
@@ -23,36 +25,20 @@ TEXTS = [
     "これは日本語の文章です。とても短い。",
 ]
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-#: small models that stand for Dolma's, by what the ids begin with
-MODELS = {
-    "ft_lang_id_": language.model_path(),
-    "jigsaw_hatespeech_": str(GOLDEN / "dolma_models" / "hatespeech.bin"),
-    "jigsaw_nsfw_": str(GOLDEN / "dolma_models" / "nsfw.bin"),
-    "dclm-": str(GOLDEN / "dolma_models" / "dclm.bin"),
-    "dolma17-": str(GOLDEN / "dolma_models" / "dolma17.bin"),
-}
-#: settings without which a tagger cannot be made, or not be tried here
-NEEDED = {
-    part_id: {"model": model}
-    for part_id in registry.parts("taggers")
-    for prefix, model in MODELS.items()
-    if part_id.startswith(prefix)
-} | {"fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"}}
 
-
-def batch_of(texts: Sequence[str]) -> Batch:
+def batch_of(texts: Sequence[str], metadata: Sequence[Any] | None = None) -> Batch:
+    """Documents with these texts, and with these values of `metadata`."""
     import msgspec
 
-    rows = [
-        _decoder(Fields()).decode(msgspec.json.encode({"id": str(i), "text": t}))
-        for i, t in enumerate(texts)
-    ]
+    documents: list[dict[str, Any]] = [{"id": str(i), "text": t} for i, t in enumerate(texts)]
+    for document, value in zip(documents, metadata or [], strict=False):
+        document["metadata"] = value
+    rows = [_decoder(Fields()).decode(msgspec.json.encode(document)) for document in documents]
     return Batch(table_of(rows), path="x", first_row=0, lines=np.arange(1, len(texts) + 1))
 
 
 def tag(part_id: str, texts: Sequence[str] = TEXTS) -> Columns:
-    return registry.tagger({"id": part_id} | NEEDED.get(part_id, {})).tag(batch_of(texts))
+    return settings.made(part_id).tag(batch_of(texts))
 
 
 def spans(columns: Columns, key: str, document: int) -> list[tuple[int, int]]:
@@ -64,7 +50,7 @@ def spans(columns: Columns, key: str, document: int) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("part_id", list(registry.parts("taggers")))
 def test_every_tagger_gives_its_declared_columns(part_id: str) -> None:
-    made = registry.tagger({"id": part_id} | NEEDED.get(part_id, {}))
+    made = settings.made(part_id)
     lengths = [len(text) for text in TEXTS]
     columns = made.tag(batch_of(TEXTS))
     assert set(columns) == set(made.keys)

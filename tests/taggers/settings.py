@@ -1,0 +1,43 @@
+"""The settings of taggers with which the tests of all of them work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dolma_kit import registry
+from dolma_kit.registry import Tagger
+from taggers import language
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+#: small models that stand for Dolma's, by what the ids begin with
+MODELS = {
+    "ft_lang_id_": language.model_path(),
+    "jigsaw_hatespeech_": str(GOLDEN / "dolma_models" / "hatespeech.bin"),
+    "jigsaw_nsfw_": str(GOLDEN / "dolma_models" / "nsfw.bin"),
+    "dclm-": str(GOLDEN / "dolma_models" / "dclm.bin"),
+    "dolma17-": str(GOLDEN / "dolma_models" / "dolma17.bin"),
+}
+#: id -> settings without which it cannot be made, or cannot be tried here
+NEEDED: dict[str, dict[str, Any]] = {
+    part_id: {"model": model}
+    for part_id in registry.parts("taggers")
+    for prefix, model in MODELS.items()
+    if part_id.startswith(prefix)
+} | {
+    "fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"},
+}
+#: id -> settings that are not the defaults, of every part that has settings
+OTHER: dict[str, dict[str, Any]] = {
+    **{part_id: {"model": "other.bin"} for part_id in NEEDED},
+    "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph"},
+}
+
+
+def spec(part_id: str) -> dict[str, Any]:
+    """The spec under which tests make a tagger."""
+    return {"id": part_id} | NEEDED.get(part_id, {})
+
+
+def made(part_id: str) -> Tagger:
+    return registry.tagger(spec(part_id))
