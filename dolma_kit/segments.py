@@ -118,10 +118,15 @@ def _sentences(batch: Batch) -> Segments:
         for column in np.concatenate([np.zeros((0, 2), np.int64), *found]).T
     )
     docs = np.repeat(np.arange(len(batch)), counts)
-    before = offsets[:-1][docs]
-    from_ = kernels.paragraphs.code_points(text, before, starts)
-    to = from_ + kernels.paragraphs.code_points(text, starts, ends)
-    return Segments(len(batch), docs, starts, ends, from_, to)
+    # Each step counts from the end of the sentence before, or a long text would be counted over and
+    # over again.
+    is_first = np.diff(docs, prepend=-1) > 0
+    before = np.where(is_first, offsets[:-1][docs], np.roll(ends, 1))
+    gaps = kernels.paragraphs.code_points(text, before, starts)
+    lengths = kernels.paragraphs.code_points(text, starts, ends)
+    to = np.cumsum(gaps + lengths)
+    to -= np.repeat((to - gaps - lengths)[is_first], counts[counts > 0])
+    return Segments(len(batch), docs, starts, ends, to - lengths, to)
 
 
 class _Sentences:

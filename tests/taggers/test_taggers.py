@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pytest
 
-from dolma_kit import kernels, registry
+from dolma_kit import kernels
 from dolma_kit.attributes import Columns, Spans
-from dolma_kit.decoding import _decoder, table_of
-from dolma_kit.documents import Batch, Fields
 from taggers import gopher, language, pii
 
+from ..laws import batch_of
 from . import settings
 
 TEXTS = [
@@ -26,17 +23,6 @@ TEXTS = [
 ]
 
 
-def batch_of(texts: Sequence[str], metadata: Sequence[Any] | None = None) -> Batch:
-    """Documents with these texts, and with these values of `metadata`."""
-    import msgspec
-
-    documents: list[dict[str, Any]] = [{"id": str(i), "text": t} for i, t in enumerate(texts)]
-    for document, value in zip(documents, metadata or [], strict=False):
-        document["metadata"] = value
-    rows = [_decoder(Fields()).decode(msgspec.json.encode(document)) for document in documents]
-    return Batch(table_of(rows), path="x", first_row=0, lines=np.arange(1, len(texts) + 1))
-
-
 def tag(part_id: str, texts: Sequence[str] = TEXTS) -> Columns:
     return settings.made(part_id).tag(batch_of(texts))
 
@@ -46,36 +32,6 @@ def spans(columns: Columns, key: str, document: int) -> list[tuple[int, int]]:
     assert isinstance(found, Spans)
     rows = slice(found.offsets[document], found.offsets[document + 1])
     return list(zip(found.start[rows].tolist(), found.end[rows].tolist(), strict=True))
-
-
-@pytest.mark.parametrize("part_id", list(registry.parts("taggers")))
-def test_every_tagger_gives_its_declared_columns(part_id: str) -> None:
-    made = settings.made(part_id)
-    lengths = [len(text) for text in TEXTS]
-    columns = made.tag(batch_of(TEXTS))
-    assert set(columns) == set(made.keys)
-    for key, kind in made.keys.items():
-        value = columns[key]
-        assert (kind == "spans") == isinstance(value, Spans)
-        if isinstance(value, Spans):
-            assert len(value.offsets) == len(TEXTS) + 1
-            for i, length in enumerate(lengths):
-                assert all(0 <= a <= b <= length for a, b in spans(columns, key, i))
-        else:
-            assert np.asarray(value).shape == (len(TEXTS),)
-            assert not np.isinf(value).any()
-
-
-@pytest.mark.parametrize("part_id", list(registry.parts("taggers")))
-def test_a_document_is_measured_alike_in_any_company(part_id: str) -> None:
-    whole = tag(part_id)
-    for i, text in enumerate(TEXTS):
-        alone = tag(part_id, [text])
-        for key, value in whole.items():
-            if isinstance(value, Spans):
-                assert spans(whole, key, i) == spans(alone, key, 0)
-            else:
-                np.testing.assert_array_equal(value[i], alone[key][0])
 
 
 def test_gopher_v2() -> None:
