@@ -20,7 +20,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from dolma_worker import LANGUAGE_MODEL
 from isal import igzip
 from measuring import Measured
 from parity_dolma import make_environment
@@ -36,7 +35,7 @@ TAGGERS = {
 }
 WHERE = (
     "from dolma.core.paths import get_cache_dir, resource_to_filename as name; "
-    f"print(get_cache_dir() + '/' + name({LANGUAGE_MODEL!r}))"
+    f"print(get_cache_dir() + '/' + name({language.LID_176!r}))"
 )
 
 

@@ -1,18 +1,21 @@
 """The taggers beside those of the package `dolma`: for each key, where the values are equal.
 
     python benchmarks/parity_dolma.py [--data FOLDER] [--dolma-python PATH] [--taggers a,b]
-                                      [--documents N] [--workers 2]
+                                      [--documents N] [--workers 2] [--out docs/parity.json]
 
 FOLDER holds `<source>/documents/` of real texts (default: $DOLMA_KIT_DATA/corpus). PATH is a Python
 that has dolma 1.2.1; without it an environment is made in dolma-kit's cache folder. Both tag the
 same documents: ours as `dolma-kit tag --format jsonl`, Dolma's through its registry, in processes
 of its own (`dolma_worker.py`). By default all taggers under an id of Dolma's are compared, and two
-of languages, for which Dolma's run on our model.
+of languages, for which Dolma's run on our model. Classifiers run with the small models of
+`tests/golden` on both sides, and what else Dolma would fetch is what `tests/golden/families` says.
 
 Equal means: the same keys; spans, counts and ratios identical as written, which is rounded to 5
-decimals; probabilities of languages within 1e-4. Prints for each key the share of documents with
-equal values (none on both sides is equal), and the first differences. Exits with 1 if there is one
-that is not among KNOWN.
+decimals; probabilities within 1e-4. Prints for each key the share of documents with equal values
+(none on both sides is equal), and the first differences. Exits with 1 if there is one that is not
+among KNOWN. `--out` also writes, of each tagger, how many documents were compared and how many of
+them were equal in all keys, over what earlier runs wrote of other taggers; `make docs` takes them
+into `docs/taggers.md`.
 """
 
 from __future__ import annotations
@@ -34,13 +37,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import dolma_kit
-from dolma_kit import downloads, layout, registry
-from dolma_kit.documents import DocumentReader
+from dolma_kit import downloads, fasttext_models, layout, registry
+from dolma_kit.attributes import column_name
+from dolma_kit.documents import Batch, DocumentReader
 from taggers import language
+from tests.taggers import settings
 
 DOLMA = "1.2.1"
 WORKER = str(Path(__file__).with_name("dolma_worker.py"))
+FAMILIES = Path(settings.GOLDEN) / "families"
 TOLERANCE = 1e-4 + 1e-9  # of probabilities that were rounded to 5 decimals
 N_SHOWN = 5
 
@@ -104,6 +112,7 @@ class Tally:
 class Comparison:
     n_documents: int = 0
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    n_equal: dict[str, int] = field(default_factory=dict)
     known: dict[str, list[str]] = field(default_factory=lambda: {k.what: [] for k in KNOWN})
     n_known: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys((k.what for k in KNOWN), 0)
@@ -111,11 +120,13 @@ class Comparison:
 
     def add(self, tagger: str, name: str, text: str, ours: Row, theirs: Row | str) -> None:
         """Compare one tagger's answers about a document, key by key."""
+        is_equal = True
         for key, a, b in pairs(tagger, ours, theirs):
             tally = self.tallies.setdefault((tagger, key), Tally())
             tally.n_with_value += 1
-            if a == b or (tagger in SAME_RULE and close(a, b)):
+            if a == b or (is_probability(tagger) and close(a, b)):
                 continue
+            is_equal = False
             line = f"{tagger} {key}, {name}: {difference(a, b)}"
             for known in KNOWN:
                 if n := known.holds(tagger, a, b, text):
@@ -126,6 +137,7 @@ class Comparison:
             else:
                 tally.n_other += 1
                 tally.first += [line] if tally.n_other <= N_SHOWN else []
+        self.n_equal[tagger] = self.n_equal.get(tagger, 0) + is_equal
 
     def print(self) -> None:
         width = max(len(tagger) for tagger, _ in self.tallies)
@@ -144,6 +156,10 @@ class Comparison:
         for tally in self.tallies.values():
             if tally.first:
                 print("\nother:\n" + "\n".join(f"  {line}" for line in tally.first))
+
+
+def is_probability(tagger: str) -> bool:
+    return tagger in SAME_RULE or "model" in settings.spec(tagger)
 
 
 def pairs(tagger: str, ours: Row, theirs: Row | str) -> Iterator[tuple[str, Any, Any]]:
@@ -193,6 +209,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, metavar="N", help="the first N of each file")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60, help="for one document and tagger")
+    parser.add_argument("--out", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     data = arguments.data
     if data is None:
@@ -203,22 +220,26 @@ def main() -> None:
     theirs = json.loads(subprocess.check_output([python, "-I", WORKER, "about"]))
     if theirs["dolma"] != DOLMA:
         parser.error(f"{python} has dolma {theirs['dolma']}, {DOLMA} is what the ids stand for")
-    comparable = comparable_taggers(theirs["ids"])
-    usual = [one for one in comparable if one not in ONLY_IF_NAMED]
+    shared = {
+        part_id: their_id
+        for part_id in registry.parts("taggers")
+        if (their_id := SAME_RULE.get(part_id, part_id)) in theirs["ids"]
+    }
+    usual = [one for one in shared if one not in ONLY_IF_NAMED]
     chosen = arguments.taggers.split(",") if arguments.taggers else usual
-    if unknown := [one for one in chosen if one not in comparable]:
-        parser.error(f"{unknown[0]} has no like in Dolma; those that have: {', '.join(comparable)}")
+    if unknown := [one for one in chosen if one not in shared]:
+        parser.error(f"{unknown[0]} has no like in Dolma; those that have: {', '.join(shared)}")
     with tempfile.TemporaryDirectory(prefix="parity-") as place:
         folder = Path(place)
         names = write_documents(data, folder / "documents", arguments.documents)
         started = time.perf_counter()
         dolma_kit.tag(
-            documents=[place], taggers=[comparable[one][0] for one in chosen], experiment="ours",
+            documents=[place], taggers=[settings.spec(one) for one in chosen], experiment="ours",
             format="jsonl", quiet=True, workers=arguments.workers,
         )  # fmt: skip
         seconds = time.perf_counter() - started
         started = time.perf_counter()
-        dolma_ids = {one: comparable[one][1] for one in chosen}
+        dolma_ids = {one: shared[one] for one in chosen}
         run_dolma(python, folder, list(dict.fromkeys(dolma_ids.values())), arguments)
         seconds_theirs = time.perf_counter() - started
         compared = compare(folder, names, dolma_ids, arguments.workers)
@@ -228,29 +249,36 @@ def main() -> None:
     print(f"{arguments.workers} processes each: ours {seconds:.0f} s, "
           f"Dolma's {seconds_theirs:.0f} s\n")  # fmt: skip
     compared.print()
+    if arguments.out:
+        found = {
+            one: {"documents": compared.n_documents, "equal": n}
+            for one, n in compared.n_equal.items()
+        }
+        update(arguments.out, found)
     if any(tally.n_other for tally in compared.tallies.values()):
         raise SystemExit(1)
 
 
-def comparable_taggers(dolma_ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], str]]:
-    """Id -> our spec and Dolma's id, of all that need no settings.
+def update(path: Path, found: dict[str, Any]) -> None:
+    """Write results by tagger over those of earlier runs."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = json.dumps(dict(sorted((known | found).items())), indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
-    Dolma's language taggers have the model that stands for lid.176.bin, and so have ours. Taggers
-    of other models are left out: these cannot be had everywhere.
-    """
-    found = {}
-    for part_id, part in registry.parts("taggers").items():
-        settings = {setting.name: setting for setting in msgspec.structs.fields(part)}
-        their_id = SAME_RULE.get(part_id, part_id)
-        if their_id not in dolma_ids or any(setting.required for setting in settings.values()):
-            continue
-        spec = {"id": part_id}
-        if "model" in settings:
-            if settings["model"].default != language.LID_176:
-                continue
-            spec["model"] = language.model_path()
-        found[part_id] = spec, their_id
-    return found
+
+def what_dolma_needs(dolma_ids: Sequence[str]) -> list[str]:
+    """Arguments of the worker: the models of taggers, and the files that prepare their families."""
+    models = {
+        part_id: fasttext_models.local_path(model)
+        for part_id in dolma_ids
+        if (model := settings.spec(part_id).get("model"))
+    }
+    families = [
+        str(path)
+        for path in sorted(FAMILIES.glob("*.py"))
+        if any(f'"{part_id}"' in path.read_text(encoding="utf-8") for part_id in dolma_ids)
+    ]
+    return ["--models", json.dumps(models), "--families", *families]
 
 
 def make_environment() -> str:
@@ -274,6 +302,15 @@ def make_environment() -> str:
     return str(python)
 
 
+def rows_of(batch: Batch) -> list[dict[str, Any]]:
+    """A batch's documents as both read them."""
+    metadata = batch.table.column("metadata").to_pylist()
+    return [
+        {"id": doc_id, "text": text, "metadata": msgspec.Raw(raw or b"null")}
+        for doc_id, text, raw in zip(batch.ids, batch.texts, metadata, strict=True)
+    ]
+
+
 def write_documents(data: Path, folder: Path, limit: int | None) -> list[str]:
     """Ids and texts as plain JSONL, which both can read; the names of the files they are of."""
     folder.mkdir()
@@ -281,8 +318,7 @@ def write_documents(data: Path, folder: Path, limit: int | None) -> list[str]:
     for i, shard in enumerate(shards):
         with open(folder / f"{i:04}.jsonl", "wb") as out:
             for batch in DocumentReader(shard.path, limit=limit):
-                rows = [{"id": a, "text": b} for a, b in zip(batch.ids, batch.texts, strict=True)]
-                out.write(msgspec.json.Encoder().encode_lines(rows))
+                out.write(msgspec.json.Encoder().encode_lines(rows_of(batch)))
     return [shard.src for shard in shards]
 
 
@@ -291,12 +327,12 @@ def run_dolma(
 ) -> None:
     """Worker i of N tags each N-th document from the i-th on."""
     paths = [str(path) for path in sorted((folder / "documents").iterdir())]
-    shared = ["--taggers", ",".join(taggers), "--model", language.model_path()]
-    shared += ["--seconds", str(arguments.seconds)]
+    shared = ["--taggers", ",".join(taggers), "--seconds", str(arguments.seconds)]
+    shared += what_dolma_needs(taggers)
     processes = []
     for i in range(arguments.workers):
         own = ["--part", f"{i}/{arguments.workers}", "--out", str(folder / f"dolma-{i}.jsonl.gz")]
-        command = [python, "-I", WORKER, "tag", *shared, *own, *paths]
+        command = [python, "-I", WORKER, "tag", *shared, *own, "--documents", *paths]
         processes.append(subprocess.Popen(command, stdout=sys.stderr))
     try:
         codes = [process.wait() for process in processes]
@@ -313,6 +349,7 @@ def compare(
 ) -> Comparison:
     """Go through the documents and both answers, which are in the same order."""
     compared = Comparison()
+    by_column = {column_name(tagger): tagger for tagger in taggers}
     theirs = itertools.cycle([lines(folder / f"dolma-{i}.jsonl.gz") for i in range(n_workers)])
     for i, name in enumerate(names):
         ours = lines(folder / "attributes" / "ours" / f"{i:04}.jsonl.gz")
@@ -321,13 +358,13 @@ def compare(
             assert document["id"] == own["id"] == other["id"], (document["id"], other["id"])
             rows: dict[str, Row] = {tagger: {} for tagger in taggers}
             for column, spans in own["attributes"].items():
-                _, tagger, key = column.split("__", 2)
-                rows[tagger][key] = list(map(tuple, spans))
+                _, part, key = column.split("__", 2)
+                rows[by_column[part]][key] = list(map(tuple, spans))
             for tagger, their_id in taggers.items():
                 answer = other["failed"].get(their_id)
                 if answer is None:
                     found = other["attributes"][their_id].items()
-                    answer = {key: list(map(tuple, spans)) for key, spans in found}
+                    answer = {column_name(key): list(map(tuple, spans)) for key, spans in found}
                 where = f"{document['id']} in {name}"
                 compared.add(tagger, where, document["text"], rows[tagger], answer)
             compared.n_documents += 1
