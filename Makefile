@@ -36,6 +36,7 @@ tests: $(VENV)/installed-test
 
 docs: $(VENV)/installed
 	$(BIN)/python -m dolma_kit.cli.reference
+	$(BIN)/python -m dolma_kit.cli.catalogue
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/chain.py

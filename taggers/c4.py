@@ -63,8 +63,8 @@ class C4V2(C4V1, frozen=True):
     """Lines that C4 would drop, as spans, and page flags, as Dolma's `c4_v2` has them.
 
     As `c4_v1`, but "javascript" counts within words too, and spans are in code points of the
-    lower-cased text, which is longer by one for each U+0130. Differs from Dolma there: spans never
-    go beyond the text. Source: Dolma's taggers/c4.py.
+    lower-cased text, which is longer by one for each U+0130. Differs from Dolma: spans do not go
+    beyond the text. Source: Dolma's taggers/c4.py.
     """
 
     id: ClassVar[str] = "c4_v2"

@@ -27,7 +27,8 @@ class FastText(Tagger, frozen=True):
     how many labels a text may get, the best ones (None: all of them); below `threshold` a label
     has no value. `by` is document, which gives scores, paragraph or sentence, which give spans
     (see `dolma_kit.segments`). Line feeds count as spaces and ends are stripped, as in Dolma's
-    fastText taggers. Scores are those of fastText's `predict`, rounded to 5 decimals.
+    fastText taggers. Scores are those of fastText's `predict`, rounded to 5 decimals. Source:
+    Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification".
     """
 
     id: ClassVar[str] = "fasttext"

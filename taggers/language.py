@@ -189,8 +189,9 @@ class FtLangIdEnParagraphWithDocScoreV2(FtLangIdEnParagraphV2, frozen=True):
 class Language(Tagger, frozen=True):
     """The probability of each of 176 languages, where it is above 0.01.
 
-    Keys are the model's labels (ISO 639 codes such as `en`, `zh`, `als`); a language of at most
-    0.01 has no value. Rounded to 5 decimals.
+    Keys are the model's labels (ISO 639 codes such as `en`, `zh`, `als`). Rounded to 5 decimals.
+    Differs from Dolma: `ft_lang_id_doc_v1` with the quantized model, and a language of at most
+    0.01 has no value. Source: lid.176 (Joulin et al. 2016).
     """
 
     id: ClassVar[str] = "language_v1"
@@ -213,7 +214,8 @@ class Language(Tagger, frozen=True):
 class LanguageEnglish(Tagger, frozen=True):
     """The probability that a document is English (`en`) and that it is not (`not_en`).
 
-    The same rule as `ft_lang_id_en_doc_v2`, with the quantized model.
+    Differs from Dolma: `ft_lang_id_en_doc_v2` with the quantized model. Source: lid.176 (Joulin et
+    al. 2016).
     """
 
     id: ClassVar[str] = "language_en_v1"
@@ -238,7 +240,8 @@ class LanguageParagraphs(Tagger, frozen=True):
 
     Spans under the keys of `language_v1`, so a paragraph may stand under several. Paragraphs are
     Dolma's: up to and with the line feed, those of white space alone left out. Rounded to 5
-    decimals.
+    decimals. Differs from Dolma: `ft_lang_id_paragraph_v1` with the quantized model, and what is at
+    most 0.01 is left out. Source: lid.176 (Joulin et al. 2016).
     """
 
     id: ClassVar[str] = "language_paragraphs_v1"

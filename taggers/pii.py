@@ -29,8 +29,9 @@ class PiiRegexV1(Tagger, frozen=True):
     out, and e-mail addresses without a dot between the match's first and second `@`. Dolma also
     leaves out the phone numbers of a document with a URL, but its pattern for URLs only matches
     after a backspace character; so does this. `doc` is the number of spans by that of words
-    between white space; of a text without words it has no value, where Dolma fails. Source:
-    Dolma's taggers/pii.py, PiiRegexV1.
+    between white space. Differs from Dolma: a text without words, where it fails, has no `doc`;
+    what takes it time that grows with the square of a text's length is found in linear time.
+    Source: Dolma's taggers/pii.py, PiiRegexV1.
     """
 
     id: ClassVar[str] = "pii_regex_v1"
@@ -49,7 +50,7 @@ class PiiRegexV1(Tagger, frozen=True):
 class PiiRegexV2(Tagger, frozen=True):
     """As `pii_regex_v1`, but `doc` of a text without words is -1.
 
-    Source: Dolma's taggers/pii.py, PiiRegexV2.
+    Differs from Dolma: linear time, as there. Source: Dolma's taggers/pii.py, PiiRegexV2.
     """
 
     id: ClassVar[str] = "pii_regex_v2"
@@ -68,8 +69,8 @@ class PiiRegexV2(Tagger, frozen=True):
 class PiiRegexWithCountsV2(Tagger, frozen=True):
     """As `pii_regex_v1`, and `doc_count`, the number of spans.
 
-    Of a text without words, where Dolma fails, `doc` has no value and `doc_count` is 0. Source:
-    Dolma's taggers/pii.py, PiiRegexWithCountV2.
+    Differs from Dolma: of a text without words, where it fails, `doc` has no value and `doc_count`
+    is 0; linear time, as there. Source: Dolma's taggers/pii.py, PiiRegexWithCountV2.
     """
 
     id: ClassVar[str] = "pii_regex_with_counts_v2"
@@ -94,7 +95,9 @@ class PiiRegexWithCountsFastV2(Tagger, frozen=True):
     the number of spans, `doc_frac` the share of characters in them plus 1 (Dolma counts its own
     count's span), -1 for an empty text. A text with more than 10,000 question marks is not
     searched. Known holes, kept because the released corpus has them: no e-mail at the very end of
-    a text, no phone number at the start of a line. Source: Dolma's taggers/pii.py, FastPiiRegex.
+    a text, no phone number at the start of a line. Differs from Dolma: what takes it time that
+    grows with the square of a word's length or worse is found in linear time. Source: Dolma's
+    taggers/pii.py, FastPiiRegex.
     """
 
     id: ClassVar[str] = "pii_regex_with_counts_fast_v2"

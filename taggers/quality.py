@@ -34,8 +34,8 @@ class Dolma17Quality(ModelTagger, frozen=True):
     """The probability that a document is of high quality (`hq`), and that it is not (`lq`).
 
     High quality is what Wikipedia, pages that it cites, books, papers and the like are, low what
-    web pages are. Words are what stands between white space, that of Unicode. A text of white
-    space alone has no value; Dolma fails there. Source: Dolma's taggers/quality.py,
+    web pages are. Words are what stands between white space, that of Unicode. Differs from Dolma:
+    a text of white space alone, where it fails, has no value. Source: Dolma's taggers/quality.py,
     Dolma17QualityClassifier.
     """
 
@@ -63,7 +63,8 @@ class DclmOhEli5(Dolma17Quality, frozen=True):
     One key, `score`. High quality is what OpenHermes 2.5 and answers in r/explainlikeimfive are,
     low what web pages are (Li et al. 2024, "DataComp-LM"). Lines, those of
     `str.splitlines`, are joined by spaces. Where web page (`cc`) is the likelier label, the score
-    is 1 less its probability; as fastText adds 1e-5 to each, it may be below 0. Source: Dolma's
+    is 1 less its probability; as fastText adds 1e-5 to each, it may be below 0. Differs from
+    Dolma: a text of which fastText says nothing, where Dolma fails, has no value. Source: Dolma's
     taggers/quality.py, DclmQualityClassifier.
     """
 

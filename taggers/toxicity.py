@@ -29,6 +29,7 @@ NSFW = _JIGSAW + "jigsaw_fasttext_bigrams_nsfw_final.bin"
 class JigsawHatespeechDocumentV2(ModelTagger, frozen=True):
     """The probability that a document is toxic, and that it is not.
 
+    Differs from Dolma: a text of which fastText says nothing, where Dolma fails, has no value.
     Source: Dolma's taggers/jigsaw.py, FastTextJigsawHatespeechDocumentTagger.
     """
 
@@ -58,9 +59,9 @@ class JigsawHatespeechDocumentV2(ModelTagger, frozen=True):
 class JigsawHatespeechSentenceV2(JigsawHatespeechDocumentV2, frozen=True):
     """The sentences of a document, with the probability that each is toxic, and that it is not.
 
-    Sentences are BlingFire's, without the white space between them. Source: Dolma's
-    taggers/jigsaw.py, FastTextJigsawHatespeechSentenceTagger; it takes NLTK's sentences where
-    BlingFire is not installed, this does not.
+    Sentences are BlingFire's, without the white space between them. Differs from Dolma: it takes
+    NLTK's sentences where BlingFire is not installed; and as `jigsaw_hatespeech_document_v2`.
+    Source: Dolma's taggers/jigsaw.py, FastTextJigsawHatespeechSentenceTagger.
     """
 
     id: ClassVar[str] = "jigsaw_hatespeech_sentence_v2"
@@ -70,7 +71,8 @@ class JigsawHatespeechSentenceV2(JigsawHatespeechDocumentV2, frozen=True):
 class JigsawNsfwDocumentV1(JigsawHatespeechDocumentV2, frozen=True):
     """The probability that a document is obscene (not safe for work), and that it is not.
 
-    Source: Dolma's taggers/jigsaw.py, FastTextJigsawNsfwDocumentTagger.
+    Differs from Dolma: as `jigsaw_hatespeech_document_v2`. Source: Dolma's taggers/jigsaw.py,
+    FastTextJigsawNsfwDocumentTagger.
     """
 
     id: ClassVar[str] = "jigsaw_nsfw_document_v1"
@@ -81,8 +83,8 @@ class JigsawNsfwDocumentV1(JigsawHatespeechDocumentV2, frozen=True):
 class JigsawNsfwSencenceV2(JigsawNsfwDocumentV1, frozen=True):
     """The sentences of a document, with the probability that each is obscene, and that it is not.
 
-    Sentences as in `jigsaw_hatespeech_sentence_v2`. The id is misspelt as Dolma's is. Source:
-    Dolma's taggers/jigsaw.py, FastTextJigsawNsfwSentenceTagger.
+    The id is misspelt as Dolma's is. Differs from Dolma: as `jigsaw_hatespeech_sentence_v2`.
+    Source: Dolma's taggers/jigsaw.py, FastTextJigsawNsfwSentenceTagger.
     """
 
     id: ClassVar[str] = "jigsaw_nsfw_sencence_v2"

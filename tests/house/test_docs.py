@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import dolma_kit
-from dolma_kit import cli, config, demonstration
-from dolma_kit.cli import reference
+from dolma_kit import cli, config, demonstration, registry
+from dolma_kit.cli import catalogue, reference
 from dolma_kit.order.description import RunDescription
 
 from ..conftest import WriteDocuments
@@ -22,6 +22,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_readme_lists_the_commands_that_there_are() -> None:
     assert reference.with_table(README) == README, "run `make docs`"
+
+
+def test_the_tagger_page_is_what_the_code_says() -> None:
+    page = (ROOT / "docs" / "taggers.md").read_text(encoding="utf-8")
+    assert catalogue.page() == page, "run `make docs`"
+
+
+@pytest.mark.parametrize("part_id", list(registry.parts("taggers")))
+def test_a_tagger_says_where_it_comes_from(part_id: str) -> None:
+    said = catalogue.words_of(registry.parts("taggers")[part_id])
+    assert said.about
+    assert said.source, f"end the docstring of {part_id} with `Source: ...`"
 
 
 def test_the_command_page_is_what_the_help_says() -> None:
