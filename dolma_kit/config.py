@@ -141,7 +141,10 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     by: Annotated[Literal["document", "paragraph"], Meta(description="What is compared.")] = (
         "document"
     )
-    method: Annotated[Literal["bloom"], Meta(description="How it is remembered.")] = "bloom"
+    method: Annotated[
+        Literal["bloom", "minhash"],
+        Meta(description="bloom: what is equal; minhash: documents that are nearly the same."),
+    ] = "bloom"
     name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
     experiment: Annotated[
         str | None, Meta(description="Folder under attributes/ (default: the name).")
@@ -166,6 +169,18 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     fp_rate: Annotated[
         float, Meta(description="False-positive rate of the full filter.", gt=0, lt=1)
     ] = 1e-6
+    ngram_length: Annotated[int, Meta(description="Words of an n-gram, for minhash.", ge=1)] = 5
+    threshold: Annotated[
+        float,
+        Meta(description="Jaccard similarity from which minhash links documents.", gt=0, lt=1),
+    ] = 0.8
+    bands: Annotated[
+        Count | None, Meta(description="Bands of a signature (default: by the threshold).")
+    ] = None
+    rows: Annotated[
+        Count | None, Meta(description="Numbers of a band (default: by the threshold).")
+    ] = None
+    seed: Annotated[int, Meta(description="Of the permutations of minhash.", ge=0)] = 0
     format: Annotated[
         Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
     ] = "parquet"

@@ -1,23 +1,24 @@
-"""What the phases of a de-duplication hand on: intermediate files, four for each input.
+"""What the phases of a de-duplication hand on: intermediate files, some for each input.
 
 They lie in the ledger's temporary folder, numbered by the input's place in canonical order:
 
+    NNNNNN.rows     Arrow stream: id, source, n_characters, n_keys, line of each document
+    NNNNNN.json     About: what was read
     NNNNNN.hashes   uint64, little-endian: the keys' hashes, in order
     NNNNNN.spans    int64, little-endian: start and end of each key, by paragraph only
-    NNNNNN.rows     Arrow stream: id, source, n_characters, n_keys of each document
-    NNNNNN.json     About: what was read
     NNNNNN.marks    a bit for each key, from each byte's lowest: 1 for a duplicate
     filter.json     Marked: the filter that made the marks
+    NNNNNN.bands    uint64, little-endian, (n_bands, n_docs): the keys of bands, for MinHash
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -25,8 +26,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dolma_kit import files
-from dolma_kit.deduplication.keys import Keys
 from dolma_kit.documents import Batch
+from dolma_kit.execute.reading import Read
 
 HASH_BYTES = 8
 SCHEMA = pa.schema(
@@ -35,6 +36,7 @@ SCHEMA = pa.schema(
         ("source", pa.string()),
         ("n_characters", pa.int64()),
         ("n_keys", pa.int64()),
+        ("line", pa.int64()),
     ]
 )
 
@@ -78,11 +80,11 @@ class Spill:
 
     def hashes(self) -> NDArray[np.uint64]:
         """(n_keys,) uint64, mapped from disk."""
-        return np.asarray(_mapped(self.path("hashes"), "<u8"))
+        return self.mapped("hashes", "<u8")
 
     def spans(self) -> NDArray[np.int64]:
         """(n_keys, 2) int64, mapped from disk."""
-        return np.asarray(_mapped(self.path("spans"), "<i8")).reshape(-1, 2)
+        return self.mapped("spans", "<i8").reshape(-1, 2)
 
     def marks(self) -> NDArray[np.bool_]:
         """(n_keys,) bool: which keys are duplicates."""
@@ -90,6 +92,15 @@ class Spill:
             np.fromfile(self.path("marks"), np.uint8), count=self.n_keys, bitorder="little"
         )
         return bits.view(np.bool_)
+
+    def mapped(self, kind: str, dtype: str) -> NDArray[Any]:
+        """An array, mapped from disk, (n,)."""
+        return mapped(self.path(kind), dtype)
+
+    def n_keys_of_documents(self) -> NDArray[np.int64]:
+        """(n_docs,) int64: how many keys each document has."""
+        found = [batch.column("n_keys").to_numpy() for batch in self.rows()]
+        return np.concatenate([np.zeros(0, np.int64), *found])
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         with pa.OSFile(self.path("rows")) as stream:
@@ -100,33 +111,37 @@ class Spill:
             return msgspec.json.decode(stream.read(), type=About)
 
 
-def _mapped(path: str, dtype: str) -> NDArray[np.generic]:
+def mapped(path: str, dtype: str) -> NDArray[Any]:
+    """An array file, mapped from disk, (n,)."""
     if os.path.getsize(path) == 0:  # which cannot be mapped
         return np.zeros(0, dtype)
-    return np.memmap(path, dtype, mode="r")
+    return np.asarray(np.memmap(path, dtype, mode="r"))
 
 
-def rows_of(batch: Batch, keys: Keys) -> pa.RecordBatch:
-    """A row a document, of SCHEMA."""
+def rows_of(batch: Batch, n_keys: NDArray[np.int64]) -> pa.RecordBatch:
+    """A row a document, of SCHEMA; `n_keys` (n_docs,) is how many keys each has."""
     columns = [
         batch.table.column("id"),
         batch.table.column("source"),
         pa.array(batch.n_characters),
-        pa.array(keys.n_per_document),
+        pa.array(n_keys),
+        pa.array(batch.lines),
     ]
     return pa.record_batch(columns, schema=SCHEMA)
 
 
 class SpillWriter:
-    """Writes an input's keys; the files take their names at the end, if all went well."""
+    """Writes an input's rows and arrays; the files take their names at the end, if all went well.
 
-    def __init__(self, spill: Spill, *, with_spans: bool) -> None:
-        kinds = ["hashes", "rows", *(["spans"] if with_spans else [])]
-        self.outputs = [spill.path(kind) for kind in [*kinds, "json"]]
+    `kinds` are the arrays' names, and suffixes of their files.
+    """
+
+    def __init__(self, spill: Spill, kinds: Sequence[str]) -> None:
+        self._kinds = ("rows", *kinds)
+        self.outputs = [spill.path(kind) for kind in (*self._kinds, "json")]
         self._spill = spill
         self._stack = contextlib.ExitStack()
         self._streams: dict[str, IO[bytes]] = {}
-        self._kinds = kinds
 
     def __enter__(self) -> SpillWriter:
         with contextlib.ExitStack() as stack:
@@ -145,12 +160,20 @@ class SpillWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def write(self, rows: pa.RecordBatch, keys: Keys) -> None:
-        self._streams["hashes"].write(keys.hashes.astype("<u8", copy=False).tobytes())
-        if keys.spans is not None:
-            self._streams["spans"].write(keys.spans.astype("<i8", copy=False).tobytes())
-        self._rows.write_batch(rows)
+    def write(self, rows: pa.RecordBatch | None = None, **arrays: NDArray[Any]) -> None:
+        """Append rows, and to each array that is named; little-endian on disk."""
+        if rows is not None:
+            self._rows.write_batch(rows)
+        for kind, array in arrays.items():
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            self._streams[kind].write(little.tobytes())
 
-    def finish(self, about: About) -> None:
+    def finish(self, read: Read, *, set_aside: bool) -> None:
+        about = About(
+            documents=read.documents,
+            bytes_in=read.bytes_in,
+            sha256=read.sha256,
+            set_aside=set_aside,
+        )
         with files.write_atomically(self._spill.path("json"), synced=False) as stream:
             stream.write(msgspec.json.encode(about, order="deterministic"))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dolma_kit.config import Dedupe
-from dolma_kit.deduplication import bloom, stage
+from dolma_kit.deduplication import bloom, filtered, stage
 from dolma_kit.deduplication.stage import dedupe
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.execute.local import LocalEngine
@@ -155,7 +155,7 @@ def test_same_bytes_for_any_number_of_workers(
     first = dedupe(workers=1, **keys)
     expected = outputs(corpus, "dup")
     assert len(expected) == len(FILES)
-    monkeypatch.setattr(stage, "KEYS_AT_ONCE", 64)  # the marks in several pieces
+    monkeypatch.setattr(filtered, "KEYS_AT_ONCE", 64)  # the marks in several pieces
     for workers in (2, 4):
         for path in expected:
             (corpus / path).unlink()
@@ -208,7 +208,7 @@ def test_taken_up_after_a_failure_gives_the_same_bytes(
     whole = shutil.copytree(corpus, tmp_path_factory.mktemp("whole"), dirs_exist_ok=True)
     dedupe(**(keys | {"documents": [str(whole)]}))
     n_calls = 0
-    work = getattr(stage, phase)
+    work = getattr(filtered, phase)
 
     def fails_at_the_second(task: Any) -> Any:
         nonlocal n_calls
@@ -218,7 +218,7 @@ def test_taken_up_after_a_failure_gives_the_same_bytes(
         return work(task)
 
     with monkeypatch.context() as patched:
-        patched.setattr(stage, phase, fails_at_the_second)
+        patched.setattr(filtered, phase, fails_at_the_second)
         with pytest.raises(OSError, match="the power went"):
             dedupe(**keys)
     summary = dedupe(**keys)
