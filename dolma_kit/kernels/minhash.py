@@ -162,7 +162,7 @@ def signatures(
     if n < 1:
         raise ValueError(f"n-grams of {n} words: at least 1")
     multipliers, masks = permuted_by
-    return _signatures(text_bytes, starts, ends, n, multipliers, masks)  # type: ignore[no-any-return]
+    return _signatures(text_bytes, starts, ends, n, multipliers, masks)
 
 
 @njit(_KEYS(types.Array(types.uint32, 2, "C", readonly=True), int64, int64), cache=True, nogil=True)
