@@ -169,6 +169,17 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     fp_rate: Annotated[
         float, Meta(description="False-positive rate of the full filter.", gt=0, lt=1)
     ] = 1e-6
+    partitions: Annotated[
+        Count, Meta(description="Parts of the filter, of which only one has to fit in memory.")
+    ] = 1
+    filter: Annotated[
+        str | None,
+        Meta(description="Filter to go on with and to keep: what it holds occurred before."),
+    ] = None
+    read_only: Annotated[
+        bool, Meta(description="Look keys up in the filter, add none: a list of what is to go.")
+    ] = False
+    rebuild: Annotated[bool, Meta(description="Start the filter again, whatever it holds.")] = False
     ngram_length: Annotated[int, Meta(description="Words of an n-gram, for minhash.", ge=1)] = 5
     threshold: Annotated[
         float,

@@ -143,10 +143,10 @@ def test_loose_files_of_one_name_do_not_replace_each_other(
 
 
 def test_another_tmp_dir_takes_a_run_up_from_the_start(corpus: Path, monkeypatch: Any) -> None:
-    from dolma_kit.deduplication import filtered
+    from dolma_kit.deduplication import marking
 
     with monkeypatch.context() as patch:
-        patch.setattr(filtered, "mark", _fail)
+        patch.setattr(marking, "mark", _fail)
         with pytest.raises(RuntimeError, match="in the middle"):
             dolma_kit.dedupe(documents=["web"], name="d", tmp_dir=str(corpus / "t1"), **QUIET)
     summary = dolma_kit.dedupe(documents=["web"], name="d", **QUIET)

@@ -161,12 +161,15 @@ def _read(path: str) -> str:
         return stream.read()
 
 
-def require_memory(geometry: Geometry, n_items: int, fp_rate: float) -> None:
-    """ConfigError if the filter would not fit in the memory that is available."""
+def require_memory(geometry: Geometry, n_items: int, fp_rate: float, n_partitions: int = 1) -> None:
+    """ConfigError if a partition of the filter would not fit in the memory that is available."""
     available = available_memory()
-    if available is not None and geometry.n_bytes > available:
+    n_bytes = -(-geometry.n_bytes // n_partitions)
+    if available is not None and n_bytes > available:
+        which = "a partition of " if n_partitions > 1 else ""
+        enough = -(-geometry.n_bytes // max(available * 9 // 10, 1))
         raise ConfigError(
-            f"a filter for {n_items:,} keys at a false-positive rate of {fp_rate:g} takes "
-            f"{geometry.n_bytes:,} bytes, but {available:,} are available: raise --fp-rate, "
-            "de-duplicate parts of the corpus one by one, or use a machine with more memory"
+            f"{which}a filter for {n_items:,} keys at a false-positive rate of {fp_rate:g} takes "
+            f"{n_bytes:,} bytes, but {available:,} are available: give --partitions {enough}, "
+            "raise --fp-rate, or use a machine with more memory"
         )

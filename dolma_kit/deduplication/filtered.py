@@ -1,10 +1,11 @@
 """De-duplication by a Bloom filter: what occurs before, in memory of a few bytes a key.
 
-Three phases. `hashing`, a unit a file, reads the documents and leaves their keys' hashes on disk;
-`marking`, one unit, passes all hashes in canonical order through one Bloom filter; `writing`, a
-unit a file, makes the attribute files. The first occurrence in canonical order is kept, a repeat
-within a document is a duplicate too, and no number of workers changes a byte: a thread of
-`marking` owns a contiguous range of the filter's blocks and sees all hashes in sequence.
+Four phases. `hashing`, a unit a file, reads the documents and leaves their keys' hashes on disk;
+`marking`, a unit a partition of the filter, passes all hashes through it in canonical order;
+`filling` adds up what they found and keeps the filter, if that is asked for; `writing`, a unit a
+file, makes the attribute files. The first occurrence in canonical order is kept, a repeat within a
+document is a duplicate too, and no number of workers or partitions changes a byte. With a filter on
+disk, what it holds counts as having occurred before; with `--read-only` nothing else does.
 
 By document: the score `name`, 1.0 for a duplicate, else 0.0. By paragraph: the spans `name`, each
 over a duplicate and the separator that follows it, with the score 1.0; and the score
@@ -14,9 +15,8 @@ over a duplicate and the separator that follows it, with the score 1.0; and the 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dolma_kit.deduplication.bloom import Geometry
+    from dolma_kit.config import Dedupe
     from dolma_kit.deduplication.keys import Selection
+    from dolma_kit.deduplication.marking import MarkTask
 
-MARKING = "marking"
+MARKING, FILLING = "marking", "filling"
 KERNELS = ("unicode", "hashing", "paragraphs", "bloom")
-KEYS_AT_ONCE = 1 << 22  # a multiple of 8: marks go to disk as whole bytes
-FILTER = "filter.json"
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,11 @@ class HashTask:
 
 
 @dataclass(frozen=True)
-class MarkTask:
-    """All hashes to pass through the filter; `expected_items` None sizes it for as many as come."""
-
-    n_inputs: int
-    temporary: str
-    expected_items: int | None
-    fp_rate: float
-    threads: int
-
-
-@dataclass(frozen=True)
 class WriteTask:
     """One attribute file to write; `made_by` goes into it."""
 
     number: int
-    temporary: str
+    marking: MarkTask
     output: str
     format: Format
     name: str
@@ -79,7 +67,7 @@ class WriteTask:
 
 def plan(inputs: Inputs) -> Plan:
     """Hashes and marks belong to the first folder's ledger."""
-    from dolma_kit.deduplication import bloom
+    from dolma_kit.deduplication import bloom, marking
     from dolma_kit.deduplication.keys import Selection
 
     settings, temporary = inputs.settings, inputs.temporary
@@ -91,28 +79,70 @@ def plan(inputs: Inputs) -> Plan:
         min_words=settings.min_words,
         skip_empty=settings.skip_empty,
     )
+    described = dataclasses.asdict(selection)
     if settings.expected_items is not None:
         size = bloom.size_for(settings.expected_items, settings.fp_rate)
-        bloom.require_memory(size, settings.expected_items, settings.fp_rate)
-    threads = settings.workers or usable_cpus()
-    marking = MarkTask(
-        n_inputs=len(inputs),
-        temporary=temporary,
-        expected_items=settings.expected_items,
-        fp_rate=settings.fp_rate,
-        threads=threads,
-    )
-    name, by, made_by, format = inputs.name, settings.by, inputs.made_by, settings.format
+        bloom.require_memory(size, settings.expected_items, settings.fp_rate, settings.partitions)
+    more = _checked_filter(settings, described)
+    tasks = [
+        marking.MarkTask(
+            partition=i,
+            n_partitions=settings.partitions,
+            srcs=tuple(shard.src for shard, _ in inputs.shards),
+            temporary=temporary,
+            selection=described,
+            expected_items=settings.expected_items,
+            fp_rate=settings.fp_rate,
+            threads=settings.workers or usable_cpus(),
+            path=settings.filter,
+            read_only=settings.read_only,
+            rebuild=settings.rebuild,
+        )
+        for i in range(settings.partitions)
+    ]
+    name, by, format = inputs.name, settings.by, settings.format
+    made_by = inputs.made_by | more
 
     def write_task(i: int, path: str) -> WriteTask:
-        return WriteTask(i, temporary, path, format, name, by, made_by)
+        return WriteTask(i, tasks[0], path, format, name, by, made_by)
 
     phases = [
         inputs.reading(Hasher, HashSink, lambda i: HashTask(i, temporary, selection)),
-        inputs.between(MARKING, mark, {MARKING: marking}, threads),
+        inputs.between(
+            MARKING,
+            marking.mark,
+            {f"{MARKING} {i}": task for i, task in enumerate(tasks)},
+            tasks[0].threads,
+        ),
+        inputs.between(FILLING, marking.fill, {FILLING: tasks[0]}),
         inputs.writing(write_file, write_task),
     ]
-    return inputs.plan(phases, columns(name, by), KERNELS)
+    return inputs.plan(phases, columns(name, by), KERNELS, more)
+
+
+def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, Any]:
+    """What a filter on disk adds to the config; ConfigError where it cannot be used."""
+    from dolma_kit.deduplication import filters
+
+    if settings.filter is None:
+        if settings.read_only or settings.rebuild:
+            flag = "--read-only" if settings.read_only else "--rebuild"
+            raise ConfigError(f"{flag} is about a filter: name one with --filter FILE")
+        return {}
+    if settings.read_only and settings.rebuild:
+        raise ConfigError("--read-only and --rebuild exclude each other: leave one out")
+    if files.is_remote(settings.filter):
+        raise ConfigError(f"{settings.filter}: a filter is kept on a local or shared disk")
+    is_there = os.path.exists(settings.filter)
+    if settings.read_only and not is_there:
+        raise ConfigError(f"no filter {settings.filter} to look keys up in: make it first")
+    if is_there and not settings.rebuild:
+        found = filters.FilterFile(settings.filter).description
+        filters.check_use(found, settings.filter, selection, read_only=settings.read_only)
+    if not settings.read_only:
+        files.require_writable(os.path.dirname(os.path.abspath(settings.filter)))
+        return {"filter": "kept"}
+    return {"filter": {"read_only": files.sha256(settings.filter)}}
 
 
 def columns(name: str, by: str) -> dict[str, Kind]:
@@ -165,97 +195,22 @@ class HashSink(Sink):
         return Result(outputs=self._writer.outputs, counts={"keys": self._spill.n_keys})
 
 
-def mark(task: MarkTask) -> Result:
-    """Pass all hashes in canonical order through one filter and leave a mark for each.
-
-    ConfigError where the filter would not fit in memory, or holds more than `expected_items` in
-    the end, so that its false-positive rate is not the one that was asked for.
-    """
-    from dolma_kit.deduplication import bloom
-    from dolma_kit.deduplication.spill import Marked, Spill
-
-    spills = [Spill(task.temporary, i) for i in range(task.n_inputs)]
-    n_keys = sum(spill.n_keys for spill in spills)
-    n_expected = n_keys if task.expected_items is None else task.expected_items
-    geometry = bloom.size_for(n_expected, task.fp_rate)
-    bloom.require_memory(geometry, n_expected, task.fp_rate)
-    n_duplicates = 0
-    with ThreadPoolExecutor(task.threads) as threads:
-        look_up = _filter(geometry, task.threads, threads)
-        for spill in spills:
-            hashes = spill.hashes()
-            with files.write_atomically(spill.path("marks"), synced=False) as stream:
-                for start in range(0, len(hashes), KEYS_AT_ONCE):
-                    n, packed = look_up(hashes[start : start + KEYS_AT_ONCE])
-                    n_duplicates += n
-                    stream.write(packed)
-    n_distinct = n_keys - n_duplicates
-    if n_distinct > n_expected:
-        rate = bloom.false_positive_rate(n_distinct, geometry)
-        raise ConfigError(
-            f"the filter was sized for {n_expected:,} keys but took in {n_distinct:,}, which makes "
-            f"its false-positive rate {rate:.2g} instead of {task.fp_rate:g}: leave "
-            f"--expected-items out, or give at least {n_distinct:,}, with --overwrite"
-        )
-    marked = Marked(
-        keys=n_keys,
-        duplicates=n_duplicates,
-        n_blocks=geometry.n_blocks,
-        k=geometry.k,
-        filter_bytes=geometry.n_bytes,
-        expected_fp_rate=bloom.false_positive_rate(n_distinct, geometry) + n_distinct / 2**64,
-    )
-    path = os.path.join(task.temporary, FILTER)
-    with files.write_atomically(path, synced=False) as stream:
-        stream.write(msgspec.json.encode(marked, order="deterministic"))
-    return Result(
-        outputs=[*(spill.path("marks") for spill in spills), path],
-        counts=msgspec.to_builtins(marked),
-    )
-
-
-def _filter(
-    geometry: Geometry, n_ranges: int, threads: ThreadPoolExecutor
-) -> Callable[[NDArray[np.uint64]], tuple[int, bytes]]:
-    """An empty filter, as a function: hashes in, the number of duplicates and their marks out."""
-    import numpy as np
-
-    from dolma_kit.kernels.bloom import check_and_insert, empty_blocks
-
-    blocks = empty_blocks(geometry.n_blocks)
-    n_blocks = np.uint64(geometry.n_blocks)
-    edges = [geometry.n_blocks * i // n_ranges for i in range(n_ranges + 1)]
-
-    def look_up(hashes: NDArray[np.uint64]) -> tuple[int, bytes]:
-        marks = np.zeros(len(hashes), np.uint8)
-
-        def apply(i: int) -> None:
-            part = blocks[edges[i] : edges[i + 1]]
-            first = np.uint64(edges[i])
-            check_and_insert(part, first, n_blocks, hashes, geometry.k, marks)
-
-        list(threads.map(apply, range(n_ranges)))
-        return int(marks.sum()), np.packbits(marks, bitorder="little").tobytes()
-
-    return look_up
-
-
 def write_file(task: WriteTask) -> Result:
     """Make one attribute file of an input's marks."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Marked, Spill
+    from dolma_kit.deduplication.marking import marked_of, marks_of
+    from dolma_kit.deduplication.spill import Spill
 
-    spill = Spill(task.temporary, task.number)
+    spill = Spill(task.marking.temporary, task.number)
     about = spill.about()
-    with open(os.path.join(task.temporary, FILTER), "rb") as stream:
-        marked = msgspec.json.decode(stream.read(), type=Marked)
+    marked = marked_of(task.marking.temporary)
     counts: dict[str, Any] = {"sha256": about.sha256, "found": msgspec.to_builtins(marked)}
     if about.set_aside:
         return Result(counts={**counts, "duplicates": 0})
-    made_by = task.made_by | {"filter": {"n_blocks": marked.n_blocks, "k": marked.k}}
+    made_by = task.made_by | {"shape": {"n_blocks": marked.n_blocks, "k": marked.k}}
     kinds = columns(task.name, task.by)
-    duplicate = spill.marks()
+    duplicate = marks_of(task.marking, task.number)
     spans = spill.spans() if task.by == "paragraph" else None
     first = 0
     with (

@@ -28,6 +28,8 @@ from dolma_kit.tagging import checked_name
 READING, WRITING = "hashing", "writing"
 #: settings that do not say how duplicates were found, but where to, or of what
 _NOT_HOW = ("attributes", "format", "limit", "text_key", "id_key", "expected_items")
+#: settings of which a method itself says what they decide
+_PLACES = ("partitions", "filter", "read_only", "rebuild")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Inputs:
 
     def _deciding(self) -> dict[str, Any]:
         """The settings that decide; of methods' own, those of this one."""
-        others = {key for method, keys in OF_METHOD.items() for key in keys}
+        others = {key for keys in OF_METHOD.values() for key in keys}.union(_PLACES)
         own = OF_METHOD[self.settings.method]
         found = self.settings.deciding().items()
         return {k: v for k, v in found if k in own or k not in others}
@@ -107,9 +109,15 @@ class Inputs:
         return Phase(WRITING, work, units)
 
     def plan(
-        self, phases: Sequence[Phase], columns: Mapping[str, Kind], kernels: tuple[str, ...]
+        self,
+        phases: Sequence[Phase],
+        columns: Mapping[str, Kind],
+        kernels: tuple[str, ...],
+        more: Mapping[str, Any] | None = None,
     ) -> Plan:
+        """The plan of these phases; `more` is what else decides the outputs."""
         deciding = self._deciding() | {
+            **(more or {}),
             "columns": dict(columns),
             "inputs": [shard.src for shard, _ in self.shards],
         }

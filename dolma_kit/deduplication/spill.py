@@ -6,8 +6,6 @@ They lie in the ledger's temporary folder, numbered by the input's place in cano
     NNNNNN.json     About: what was read
     NNNNNN.hashes   uint64, little-endian: the keys' hashes, in order
     NNNNNN.spans    int64, little-endian: start and end of each key, by paragraph only
-    NNNNNN.marks    a bit for each key, from each byte's lowest: 1 for a duplicate
-    filter.json     Marked: the filter that made the marks
     NNNNNN.bands    uint64, little-endian, (n_bands, n_docs): the keys of bands, for MinHash
 """
 
@@ -53,17 +51,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: bool
 
 
-class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """The filter as it was in the end; `expected_fp_rate` is at this fill, hashes' own included."""
-
-    keys: int
-    duplicates: int
-    n_blocks: int
-    k: int
-    filter_bytes: int
-    expected_fp_rate: float
-
-
 @dataclass(frozen=True)
 class Spill:
     """The intermediate files of one input."""
@@ -85,13 +72,6 @@ class Spill:
     def spans(self) -> NDArray[np.int64]:
         """(n_keys, 2) int64, mapped from disk."""
         return self.mapped("spans", "<i8").reshape(-1, 2)
-
-    def marks(self) -> NDArray[np.bool_]:
-        """(n_keys,) bool: which keys are duplicates."""
-        bits = np.unpackbits(
-            np.fromfile(self.path("marks"), np.uint8), count=self.n_keys, bitorder="little"
-        )
-        return bits.view(np.bool_)
 
     def mapped(self, kind: str, dtype: str) -> NDArray[Any]:
         """An array, mapped from disk, (n,)."""

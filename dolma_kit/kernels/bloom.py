@@ -34,6 +34,9 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_32 = np.uint64(0xFFFFFFFF)
+_ODD, _PAIRS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_NIBBLES, _ONES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
+_COUNTS = types.Tuple((int64, types.float64))  # type: ignore[no-untyped-call]
 _32 = np.uint64(32)
 _GROUP = 32
 
@@ -150,3 +153,25 @@ def check(
             draw >>= uint64(9)
             p += 1
         out[i] = p == k
+
+
+@njit(_COUNTS(_FROZEN_BLOCKS, int64), cache=True, nogil=True)
+def count_bits(blocks: npt.NDArray[np.uint64], k: int) -> tuple[int, float]:
+    """The bits that are set, and the sum over blocks of (set bits / 512)^k.
+
+    That power is the chance that the block takes a fresh key for known, whose k positions are
+    drawn with replacement.
+    """
+    powers = (np.arange(BLOCK_BITS + 1) / BLOCK_BITS) ** k
+    n_bits, chances = 0, 0.0
+    for row in range(len(blocks)):
+        n = 0
+        for word in range(8):
+            x = blocks[row, word]
+            x -= x >> uint64(1) & _ODD
+            x = (x & _PAIRS) + (x >> uint64(2) & _PAIRS)
+            x = x + (x >> uint64(4)) & _NIBBLES
+            n += int64(x * _ONES >> uint64(56))
+        n_bits += n
+        chances += powers[n]
+    return n_bits, chances

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dolma_kit.config import Dedupe
-from dolma_kit.deduplication import bloom, filtered, stage
+from dolma_kit.deduplication import bloom, filtered, marking, stage
 from dolma_kit.deduplication.stage import dedupe
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.execute.local import LocalEngine
@@ -155,7 +155,7 @@ def test_same_bytes_for_any_number_of_workers(
     first = dedupe(workers=1, **keys)
     expected = outputs(corpus, "dup")
     assert len(expected) == len(FILES)
-    monkeypatch.setattr(filtered, "KEYS_AT_ONCE", 64)  # the marks in several pieces
+    monkeypatch.setattr(marking, "KEYS_AT_ONCE", 64)  # the marks in several pieces
     for workers in (2, 4):
         for path in expected:
             (corpus / path).unlink()
@@ -208,7 +208,8 @@ def test_taken_up_after_a_failure_gives_the_same_bytes(
     whole = shutil.copytree(corpus, tmp_path_factory.mktemp("whole"), dirs_exist_ok=True)
     dedupe(**(keys | {"documents": [str(whole)]}))
     n_calls = 0
-    work = getattr(filtered, phase)
+    module = marking if phase == "mark" else filtered
+    work = getattr(module, phase)
 
     def fails_at_the_second(task: Any) -> Any:
         nonlocal n_calls
@@ -218,11 +219,11 @@ def test_taken_up_after_a_failure_gives_the_same_bytes(
         return work(task)
 
     with monkeypatch.context() as patched:
-        patched.setattr(filtered, phase, fails_at_the_second)
+        patched.setattr(module, phase, fails_at_the_second)
         with pytest.raises(OSError, match="the power went"):
             dedupe(**keys)
     summary = dedupe(**keys)
-    assert summary.units_skipped == {"Hasher": 1, "mark": 4, "write_file": 6}[phase]
+    assert summary.units_skipped == {"Hasher": 1, "mark": 4, "write_file": 7}[phase]
     assert outputs(corpus, "dup") == outputs(whole, "dup")
     assert not list(corpus.rglob("tmp/*"))
 

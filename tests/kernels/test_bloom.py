@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dolma_kit.kernels import bloom
@@ -115,3 +117,14 @@ def test_no_hashes() -> None:
     blocks, out = run(np.zeros(0, np.uint64), 10, 5, [0, 10])
     assert not blocks.any()
     assert len(out) == 0
+
+
+@settings(deadline=None, max_examples=30)
+@given(words=st.lists(st.integers(0, 2**64 - 1), max_size=32), k=st.integers(1, 20))
+def test_bits_and_chances_of_blocks(words: list[int], k: int) -> None:
+    words += [0] * (-len(words) % 8)
+    blocks = np.array(words, np.uint64).reshape(-1, 8)
+    n_bits, chances = bloom.count_bits(blocks, k)
+    by_block = [sum(w.bit_count() for w in words[i : i + 8]) for i in range(0, len(words), 8)]
+    assert n_bits == sum(by_block)
+    assert chances == pytest.approx(sum((n / 512) ** k for n in by_block), rel=1e-12)
