@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dolma_kit.classifying import train_classifier as train_classifier
     from dolma_kit.decorators import mixer as mixer
     from dolma_kit.decorators import tagger as tagger
     from dolma_kit.deduplication.stage import dedupe as dedupe
@@ -28,10 +29,14 @@ _PUBLIC = {
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
     "open_run": "dolma_kit.order.run",
+    "train_classifier": "dolma_kit.classifying",
     "tagger": "dolma_kit.decorators",
     "mixer": "dolma_kit.decorators",
 }
-__all__ = ["__version__", "dedupe", "mix", "mixer", "open_run", "tag", "tagger", "tokenize"]
+__all__ = [
+    "__version__", "dedupe", "mix", "mixer", "open_run", "tag", "tagger", "tokenize",
+    "train_classifier",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 Count = Annotated[int, Meta(ge=1)]
 TokenId = Annotated[int, Meta(ge=0)]
 PartOfN = Annotated[str, Meta(pattern=r"^\d+/\d+$")]
+#: of keys that hold documents; their flags take every value that follows
+DOCS = {"files": True, "metavar": "DOCS...", "many": True}
 PluginFiles = Annotated[
     list[str],
     Meta(
@@ -323,6 +325,71 @@ class Recipe(Options, frozen=True, kw_only=True):
         list[dict[str, dict[str, Any]]], Meta(description="The stages.", extra={"flag": False})
     ] = []
     plugin: PluginFiles = []
+
+
+class TrainClassifier(Options, frozen=True, kw_only=True):
+    """Train a fastText classifier of documents and say how good it is on held-out ones.
+
+    The model is one for the tagger `fasttext`. Some documents, chosen by a hash of their words, are
+    held out of the training: on them precision, recall and a table of thresholds are measured.
+    """
+
+    positive: Annotated[
+        list[str],
+        Meta(description="What to find: files, folders or globs, as many as follow.", extra=DOCS),
+    ] = []
+    negative: Annotated[
+        list[str],
+        Meta(description="What to tell it from: files, folders or globs.", extra=DOCS),
+    ] = []
+    label: Annotated[
+        list[str],
+        Meta(
+            description="For other labels than these two: NAME=DOCS, for each at least once.",
+            extra=DOCS | {"metavar": "NAME=DOCS"},
+        ),
+    ] = []
+    positive_label: Annotated[str, Meta(description="Name of the first label.")] = "positive"
+    negative_label: Annotated[str, Meta(description="Name of the second label.")] = "negative"
+    out: Annotated[str, Meta(description="The model to write, X.bin; X.json says what it is.")] = ""
+    limit: Annotated[
+        Count | None,
+        Meta(description="Only the first N documents of each label; the output is marked partial."),
+    ] = None
+    text_key: Annotated[str, Meta(description="Field that holds the text.")] = "text"
+    id_key: Annotated[str, Meta(description="Field that holds the id.")] = "id"
+    holdout: Annotated[
+        float, Meta(description="Share of the documents that is held out.", gt=0, lt=1)
+    ] = 0.1
+    seed: Annotated[
+        int,
+        Meta(description="Key of the choice, the order, the first weights.", ge=0, le=2**63 - 1),
+    ] = 6198
+    lowercase: Annotated[
+        bool, Meta(description="Lower case; the tagger then needs lowercase=True.")
+    ] = False
+    dim: Annotated[int, Meta(description="Numbers of a vector.", ge=1, le=1 << 16)] = 100
+    epochs: Annotated[Count, Meta(description="How often each document is seen.")] = 5
+    lr: Annotated[float, Meta(description="Learning rate at the beginning.", gt=0)] = 0.1
+    word_ngrams: Annotated[int, Meta(description="Longest n-grams of words.", ge=1, le=100)] = 2
+    min_n: Annotated[
+        int, Meta(description="Shortest n-grams of a word's characters.", ge=0, le=100)
+    ] = 0
+    max_n: Annotated[
+        int, Meta(description="Longest n-grams of a word's characters (0: none).", ge=0, le=100)
+    ] = 0
+    buckets: Annotated[
+        Annotated[int, Meta(ge=1, le=2**31 - 1)] | None,
+        Meta(description="Vectors that all n-grams share (default: as the text needs, up to 2M)."),
+    ] = None
+    min_count: Annotated[Count, Meta(description="Words that come less often are not kept.")] = 1
+    loss: Annotated[
+        Literal["softmax", "ova"],
+        Meta(description="softmax: the labels' scores add up to 1; ova: each is on its own."),
+    ] = "softmax"
+    balance: Annotated[
+        bool, Meta(description="Smaller steps for commoner labels, so that all weigh the same.")
+    ] = False
 
 
 STAGES: dict[str, type[Options]] = {"tag": Tag, "dedupe": Dedupe, "mix": Mix, "tokenize": Tokenize}

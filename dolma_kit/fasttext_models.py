@@ -59,6 +59,24 @@ def load_labelled(model: str, labels: Collection[str], part: str) -> Model:
     return loaded
 
 
+def prepared(
+    text_bytes: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    *,
+    lowercase: bool,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Slices of text as a model of ours sees them: ends stripped, and in lower case if wished.
+
+    Bytes, starts and ends; slice i is `text_bytes[starts[i]:ends[i]]`. Training and tagging both
+    come by here. Line feeds stay: they are spaces to a model.
+    """
+    starts, ends = kernels.lowercase.strip(text_bytes, starts, ends)
+    if not lowercase:
+        return text_bytes, starts, ends
+    return kernels.lowercase.lower(text_bytes, starts, ends)  # type: ignore[no-any-return]
+
+
 def _some(labels: Collection[str]) -> str:
     """A few labels in words."""
     first = sorted(labels)[:_SHOWN_LABELS]

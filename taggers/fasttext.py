@@ -27,8 +27,9 @@ class FastText(Tagger, frozen=True):
     how many labels a text may get, the best ones (None: all of them); below `threshold` a label
     has no value. `by` is document, which gives scores, paragraph or sentence, which give spans
     (see `dolma_kit.segments`). Line feeds count as spaces and ends are stripped, as in Dolma's
-    fastText taggers. Scores are those of fastText's `predict`, rounded to 5 decimals. Source:
-    Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification".
+    fastText taggers; with `lowercase`, for a model that was trained so, text is put in lower case.
+    Scores are those of fastText's `predict`, rounded to 5 decimals. Source: Joulin et al. 2016,
+    "Bag of Tricks for Efficient Text Classification".
     """
 
     id: ClassVar[str] = "fasttext"
@@ -37,6 +38,7 @@ class FastText(Tagger, frozen=True):
     k: Annotated[int, Meta(ge=1)] | None = None
     threshold: float | None = None
     by: Unit = "document"
+    lowercase: bool = False
 
     @property
     def column(self) -> str:
@@ -64,8 +66,10 @@ class FastText(Tagger, frozen=True):
 
     def tag(self, batch: Batch) -> Columns:
         model = fasttext_models.load(self.model)
-        text = batch.text_bytes
-        pieces, starts, ends = stripped(batch, self.by)
+        pieces = segments.segments(batch, self.by)
+        text, starts, ends = fasttext_models.prepared(
+            batch.text_bytes, pieces.starts, pieces.ends, lowercase=self.lowercase
+        )
         if self.k is None:
             scores = model.score(text, starts, ends).astype(np.float64)
         else:

@@ -50,9 +50,20 @@ def commands() -> typer.Typer:
     """The application with all its commands, which are added on first use."""
     if app.registered_commands:
         return app
-    from dolma_kit.cli import attributes, demo, inspect, ledger, list, stages, status, trace
+    from dolma_kit.cli import (
+        attributes,
+        demo,
+        inspect,
+        ledger,
+        list,
+        stages,
+        status,
+        trace,
+        train_classifier,
+    )
 
     stages.add_to(app)
+    train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)
     list.add_to(app)

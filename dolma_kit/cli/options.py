@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
+from typer.core import TyperCommand
 
 from dolma_kit import config
 from dolma_kit.specs import split_specs
@@ -61,6 +62,33 @@ def command_for(
     return command
 
 
+def takes_many(kind: type[msgspec.Struct]) -> type[TyperCommand]:
+    """The class of a command whose flags of documents take every value that follows, so that a
+    pattern which the shell has expanded means what it says. Such a command has no arguments."""
+    many = {
+        "--" + f.name.replace("_", "-")
+        for f in msgspec.structs.fields(kind)
+        if _extra(f).get("many")
+    }
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            spelled: list[str] = []
+            flag = None  # the one that the next value belongs to, if it is not there already
+            for argument in args:
+                if argument.startswith("-") and argument != "-":
+                    name = argument.partition("=")[0]
+                    flag = name if name in many else None
+                    spelled.append(argument)
+                elif flag is not None and spelled[-1] != flag:
+                    spelled += [flag, argument]
+                else:
+                    spelled.append(argument)
+            return super().parse_args(ctx, spelled)
+
+    return Command
+
+
 def _extra(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     meta = _meta(field.type)
     return (meta.extra or {}) if meta else {}
@@ -101,7 +129,7 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
 def _metavar(field: msgspec.structs.FieldInfo, plain: Any) -> str | None:
     """What `--help` shows for a value; Typer's own word for a choice or a switch."""
     if _extra(field).get("files"):
-        return "FILE"
+        return str(_extra(field).get("metavar", "FILE"))
     names = {int: "N", float: "X", str: "TEXT", list[str]: "A,B"}
     return names.get(plain)
 

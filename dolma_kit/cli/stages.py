@@ -26,7 +26,7 @@ def _caller(name: str) -> Any:
     def call(settings: Any, dry_run: bool) -> None:
         module = importlib.import_module(MODULES[name])
         if dry_run and name == "run":
-            typer.echo(_pretty(settings))
+            typer.echo(pretty(settings))
             for stage, plan in module.plans(settings):
                 typer.echo(_described(plan) if plan else f"{stage}: its inputs are yet to be made")
         elif dry_run:
@@ -51,10 +51,10 @@ def _table(profile: dict[str, dict[str, float]]) -> str:
 
 def describe(settings: msgspec.Struct, plan: Plan) -> str:
     """What `--dry-run` prints: the resolved config as JSON, then the plan."""
-    return f"{_pretty(settings)}\n{_described(plan)}"
+    return f"{pretty(settings)}\n{_described(plan)}"
 
 
-def _pretty(settings: msgspec.Struct) -> str:
+def pretty(settings: msgspec.Struct) -> str:
     return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
 
 

@@ -114,7 +114,7 @@ def _row_of(dictionary: Any, numbers: npt.NDArray[np.int64], ngram: np.uint64) -
 
 
 @njit(int64(_F32, I32, int64, MATRIX, DICTIONARY, OFFSETS, BYTES, int64, int64), **LEAF)
-def _subwords(
+def subwords(
     x: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int32],
     at: int,
@@ -201,7 +201,7 @@ def _word(
             _add_row(x, matrix, entry)
         n_rows = 1
     if numbers[MAX_N] > 0:
-        n_rows += _subwords(x, rows, at + n_rows, matrix, dictionary, numbers, text, start, end)
+        n_rows += subwords(x, rows, at + n_rows, matrix, dictionary, numbers, text, start, end)
     return n_rows
 
 

@@ -57,6 +57,7 @@ LAYERS = [
         "deduplication",
         "tokens",
         "order",
+        "classifying",
     },
     {"recipe"},
     {"demonstration", "cli"},

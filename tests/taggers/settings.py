@@ -30,7 +30,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 #: id -> settings that are not the defaults, of every part that has settings
 OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"model": "other.bin"} for part_id in NEEDED},
-    "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph"},
+    "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
 }
 
 

@@ -119,6 +119,7 @@ def test_a_name_stands_in_the_columns_and_arguments_do_not(
         "k": 1,
         "threshold": 0.2,
         "by": "document",
+        "lowercase": False,
     }
 
 
