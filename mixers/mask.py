@@ -11,7 +11,8 @@ from dolma_kit.errors import ConfigError
 from dolma_kit.mixing import Decision
 from dolma_kit.registry import Mixer
 
-TYPES = ("EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS")
+#: of Dolma's taggers the first three
+TYPES = ("EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS", "PAYMENT_CARD", "IBAN")
 
 
 class PiiMask(Mixer, frozen=True, kw_only=True):
@@ -20,10 +21,12 @@ class PiiMask(Mixer, frozen=True, kw_only=True):
     A span of at least `min_score` becomes ` |||EMAIL_ADDRESS||| ` (or `PHONE_NUMBER`,
     `IP_ADDRESS`), padded because Dolma's spans take the white space around the datum along.
     `max_spans: null` drops nothing. `experiment` says whose spans to take where several
-    experiments have them. Source: configs of Dolma v1.5 and v1.6 for Common Crawl and C4.
+    experiments have them. It masks the five types of `tagger: pii_v3`, too, but adds spaces that
+    `pii_mask_v2` does not. Source: configs of Dolma v1.5 and v1.6 for Common Crawl and C4.
     """
 
     id: ClassVar[str] = "pii_mask_v1"
+    _around: ClassVar[str] = " "  # Dolma's spans take the white space along
 
     max_spans: int | None = 5
     min_score: float = 0.5
@@ -55,11 +58,28 @@ class PiiMask(Mixer, frozen=True, kw_only=True):
 
         prefix = self._prefix(dict.fromkeys(columns, "score"))
         decision = Decision.keep_all(len(batch))
+        around = self._around
         counts = np.nan_to_num(np.asarray(columns[prefix + "doc_count"], np.float64))
         if self.max_spans is not None:
             decision.drop[:] = counts > self.max_spans
         for name in TYPES:
             spans = columns.get(prefix + name)
             if isinstance(spans, Spans):
-                decision.replacements.append((spans, f" |||{name}||| ", self.min_score, None))
+                decision.replacements.append(
+                    (spans, f"{around}|||{name}|||{around}", self.min_score, None)
+                )
         return decision
+
+
+class PiiMaskV2(PiiMask, frozen=True, kw_only=True):
+    """As `pii_mask_v1`, over the spans of `pii_v3`: five types, and no spaces added.
+
+    A datum becomes `|||EMAIL_ADDRESS|||` (`PHONE_NUMBER`, `IP_ADDRESS`, `PAYMENT_CARD`, `IBAN`)
+    where it stands, and what is around it stays: `<jane@example.com>,` becomes
+    `<|||EMAIL_ADDRESS|||>,`.
+    """
+
+    id: ClassVar[str] = "pii_mask_v2"
+    _around: ClassVar[str] = ""
+
+    tagger: str = "pii_v3"

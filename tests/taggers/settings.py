@@ -31,6 +31,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"model": "other.bin"} for part_id in NEEDED},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
+    "pii_v3": {"only_global": True},
 }
 
 
