@@ -70,7 +70,7 @@ def test_the_three_ways_to_write_a_part_are_one() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("char_lenght_v1", "unknown tagger 'char_lenght_v1'; did you mean char_length_v1?"),
+        ("char_lenght_v1", "unknown tagger 'char_lenght_v1'; did you mean char_length_v1"),
         ("gopher_v3", "unknown tagger 'gopher_v3'; did you mean gopher_v2"),
         ("zzzzz", "unknown tagger 'zzzzz'; `dolma-kit list taggers` shows them"),
         ({"name": "gopher_v2"}, "no id in {'name': 'gopher_v2'}: write {id: ...}"),

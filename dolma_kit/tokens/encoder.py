@@ -2,8 +2,9 @@
 
 `tokenizers` is the reference; `fastokens` is some fifty times as fast. Both encode as OLMo's data
 was: nothing is added, and the strings of special tokens that stand in a text are ordinary text, so
-that no document can end itself. Added tokens that are not special (`|||EMAIL_ADDRESS|||`, runs of
-spaces) are recognised. Truncation and padding that a tokenizer.json asks for are turned off.
+that no document can end itself; but where tokens are only counted, these may be recognised. Added
+tokens that are not special (`|||EMAIL_ADDRESS|||`, runs of spaces) are always recognised.
+Truncation and padding that a tokenizer.json asks for are turned off.
 """
 
 from __future__ import annotations
@@ -58,19 +59,23 @@ def version(library: Library) -> str:
     return f"{library} {importlib.metadata.version(library)}"
 
 
-@functools.cache
-def load(path: str, sha256: str, library: Library) -> Encoder:
+def load(path: str, sha256: str, library: Library, *, with_special: bool = False) -> Encoder:
     """The encoder of a tokenizer.json, once a process; up to a second, then nothing.
 
-    VerificationError if the file is no longer the one with this sha256, ConfigError if the library
-    cannot make a tokenizer of it.
+    `with_special` recognises special tokens in texts. VerificationError if the file is no longer
+    the one with this sha256, ConfigError if the library cannot make a tokenizer of it.
     """
+    return _load(path, sha256, library, with_special)
+
+
+@functools.cache
+def _load(path: str, sha256: str, library: Library, with_special: bool) -> Encoder:
     with open(path, "rb") as stream:
         data = stream.read()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise VerificationError(f"{path} has changed while it was in use: run again")
     try:
-        return _LIBRARIES[library](data.decode("utf-8"))
+        return _LIBRARIES[library](data.decode("utf-8"), with_special)
     except BaseException as error:
         if isinstance(error, ImportError) or not _is_library_failure(error):
             raise
@@ -80,14 +85,16 @@ def load(path: str, sha256: str, library: Library) -> Encoder:
 class TokenizersEncoder:
     """The reference."""
 
-    def __init__(self, tokenizer_json: str) -> None:
+    def __init__(self, tokenizer_json: str, with_special: bool = False) -> None:
         import tokenizers
 
         self.name = version("tokenizers")
         self._tokenizer: Any = tokenizers.Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.encode_special_tokens = not with_special
+        #: how many tokens the file's post-processor would add to a text
+        self.n_added = int(self._tokenizer.num_special_tokens_to_add(False))
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         portions = (self._encode(texts, start, end) for start, end in _portions(texts))
@@ -109,11 +116,12 @@ class TokenizersEncoder:
 class FastokensEncoder:
     """The fast one. A text that it gives up on goes to the reference."""
 
-    def __init__(self, tokenizer_json: str) -> None:
+    def __init__(self, tokenizer_json: str, with_special: bool = False) -> None:
         import fastokens
 
         self.name = version("fastokens")
         self._tokenizer_json = tokenizer_json
+        self._with_special = with_special
         self._tokenizer = fastokens.Tokenizer.from_json_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -121,7 +129,7 @@ class FastokensEncoder:
     def encode(self, texts: Sequence[str]) -> Encoded:
         try:
             ids, offsets = self._tokenizer.encode_batch_flat(
-                list(texts), add_special_tokens=False, split_special_tokens=True
+                list(texts), add_special_tokens=False, split_special_tokens=not self._with_special
             )
         except BaseException as error:
             if not _is_library_failure(error):
@@ -142,10 +150,10 @@ class FastokensEncoder:
 
     @functools.cached_property
     def _reference(self) -> TokenizersEncoder:
-        return TokenizersEncoder(self._tokenizer_json)
+        return TokenizersEncoder(self._tokenizer_json, self._with_special)
 
 
-_LIBRARIES: dict[Library, Callable[[str], Encoder]] = {
+_LIBRARIES: dict[Library, Callable[[str, bool], Encoder]] = {
     "fastokens": FastokensEncoder,
     "tokenizers": TokenizersEncoder,
 }

@@ -66,31 +66,40 @@ def choose(
     wanted: Literal["auto", "fastokens", "tokenizers"],
     tokenizer: TokenizerFile,
     sample: Sequence[str] = (),
+    *,
+    with_special: bool = False,
 ) -> Choice:
     """The library to encode with: fastokens if it agrees on our texts and the start of `sample`.
 
-    ConfigError if it is demanded and does not, or if not even `tokenizers` reads the file.
+    `with_special` as in `encoder.load`. ConfigError if it is demanded and does not, or if not even
+    `tokenizers` reads the file.
     """
-    encoder.load(tokenizer.path, tokenizer.sha256, "tokenizers")
+    encoder.load(tokenizer.path, tokenizer.sha256, "tokenizers", with_special=with_special)
     note = None
     if wanted != "tokenizers":
         texts = [*adversarial_texts(tokenizer), *_bounded(sample)]
-        if (note := fault_of_fastokens(tokenizer, texts)) is None:
+        if (note := fault_of_fastokens(tokenizer, texts, with_special)) is None:
             return Choice("fastokens", encoder.version("fastokens"), None)
         if wanted == "fastokens":
             raise ConfigError(f"{note}; use --encoder auto or tokenizers")
     return Choice("tokenizers", encoder.version("tokenizers"), note)
 
 
-def fault_of_fastokens(tokenizer: TokenizerFile, texts: Sequence[str]) -> str | None:
+def fault_of_fastokens(
+    tokenizer: TokenizerFile, texts: Sequence[str], with_special: bool = False
+) -> str | None:
     """Why fastokens cannot stand in for the reference on these texts; None where it can."""
     try:
-        fast = encoder.load(tokenizer.path, tokenizer.sha256, "fastokens")
+        fast = encoder.load(
+            tokenizer.path, tokenizer.sha256, "fastokens", with_special=with_special
+        )
     except ModuleNotFoundError:
         return "fastokens is not installed"
     except ConfigError as error:
         return str(error)
-    reference = encoder.load(tokenizer.path, tokenizer.sha256, "tokenizers")
+    reference = encoder.load(
+        tokenizer.path, tokenizer.sha256, "tokenizers", with_special=with_special
+    )
     at = first_difference(reference.encode(texts), fast.encode(texts))
     if at is None:
         return None

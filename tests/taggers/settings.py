@@ -18,6 +18,13 @@ MODELS = {
     "dclm-": str(GOLDEN / "dolma_models" / "dclm.bin"),
     "dolma17-": str(GOLDEN / "dolma_models" / "dolma17.bin"),
 }
+#: small tokenizers that stand for Dolma's, as `tests/golden/families/length.py` has them
+TOKENIZERS = {
+    "dolma_v1_tokenizer": "neox.json",
+    "dolma_v2_tokenizer": "dolma2.json",
+    "tokenizers_EleutherAI_GPT_NeoX_20B": "neox.json",
+    "tokenizers_AI2_OLMo_v1": "dolma2.json",
+}
 #: id -> settings without which it cannot be made, or cannot be tried here
 NEEDED: dict[str, dict[str, Any]] = {
     part_id: {"model": model}
@@ -26,10 +33,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     if part_id.startswith(prefix)
 } | {
     "fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"},
+    **{k: {"tokenizer": str(GOLDEN / "tokenizers" / name)} for k, name in TOKENIZERS.items()},
 }
 #: id -> settings that are not the defaults, of every part that has settings
 OTHER: dict[str, dict[str, Any]] = {
-    **{part_id: {"model": "other.bin"} for part_id in NEEDED},
+    **{part_id: {"model": "other.bin"} for part_id in NEEDED if "model" in NEEDED[part_id]},
+    **{part_id: {"tokenizer": "other.json"} for part_id in TOKENIZERS},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
     "pii_v3": {"only_global": True},
 }
