@@ -46,7 +46,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def spec(self) -> dict[str, Any]:
-        return {"id": self.id, **msgspec.to_builtins(self)}
+        """The id and the settings as JSON has them: a setting of several values is a list."""
+        return {"id": self.id, **msgspec.json.decode(msgspec.json.encode(self))}
 
     @property
     def recorded(self) -> dict[str, Any]:

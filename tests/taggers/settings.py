@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ TOKENIZERS = {
     "tokenizers_EleutherAI_GPT_NeoX_20B": "neox.json",
     "tokenizers_AI2_OLMo_v1": "dolma2.json",
 }
+#: small lists of URLs that stand for Dolma's, by id
+URL_LISTS = {
+    part_id: [str(GOLDEN / "url_lists" / name) for name in names]
+    for part_id, names in json.loads((GOLDEN / "url_lists" / "files.json").read_text()).items()
+}
 #: id -> settings without which it cannot be made, or cannot be tried here
 NEEDED: dict[str, dict[str, Any]] = {
     part_id: {"model": model}
@@ -34,13 +40,17 @@ NEEDED: dict[str, dict[str, Any]] = {
 } | {
     "fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"},
     **{k: {"tokenizer": str(GOLDEN / "tokenizers" / name)} for k, name in TOKENIZERS.items()},
+    "url_list": {"lists": [str(GOLDEN / "url_lists" / "hosts.txt")]},
+    **{part_id: {"lists": lists} for part_id, lists in URL_LISTS.items()},
 }
 #: id -> settings that are not the defaults, of every part that has settings
 OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"model": "other.bin"} for part_id in NEEDED if "model" in NEEDED[part_id]},
     **{part_id: {"tokenizer": "other.json"} for part_id in TOKENIZERS},
+    **{part_id: {"lists": ["other.txt"]} for part_id in URL_LISTS},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
     "pii_v3": {"only_global": True},
+    "url_list": {"format": "abp", "name": "ads", "key": "link", "subdomains": False},
 }
 
 
