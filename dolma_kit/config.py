@@ -218,6 +218,56 @@ class Convert(DocumentOptions, frozen=True, kw_only=True):
     ] = None
 
 
+class TrainLanguageModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Train an n-gram language model, for the tagger perplexity_v1.
+
+    Modified Kneser-Ney smoothing with interpolation, as KenLM's lmplz has it; writes an ARPA file.
+    Documents of --held-out give the cutoffs `head` and `tail` of CCNet's buckets: the 30th and the
+    60th percentile of their perplexities.
+    """
+
+    documents: Annotated[
+        list[str],
+        Meta(description="Files, folders (their documents/**) or globs.", extra={"argument": True}),
+    ] = []
+    text_key: Annotated[str, Meta(description="Field that holds the text.")] = "text"
+    id_key: Annotated[str, Meta(description="Field that holds the id.")] = "id"
+    out: Annotated[str, Meta(description="File to write: .arpa, .arpa.gz or .arpa.zst.")] = ""
+    order: Annotated[int, Meta(description="Words of the longest n-grams.", ge=1, le=16)] = 5
+    prune: Annotated[
+        list[int | str],
+        Meta(
+            description="Leave out n-grams that occur this often or less, by order: 0,0,1; the "
+            "last one holds for all longer ones (default: none)."
+        ),
+    ] = []
+    normalize: Annotated[
+        Literal["ccnet", "none"],
+        Meta(description="Lower case, no accents, digits to 0, ... as cc_net has it; or nothing."),
+    ] = "ccnet"
+    tokenizer: Annotated[
+        str | None,
+        Meta(description="SentencePiece .model or tokenizer.json (default: words by white space)."),
+    ] = None
+    sentence: Annotated[
+        Literal["line", "document"],
+        Meta(description="What is a sentence: each line, or the document, its lines run together."),
+    ] = "line"
+    held_out: Annotated[
+        list[str],
+        Meta(
+            description="Documents to take cutoffs from; may be given several times.",
+            extra={"files": True},
+        ),
+    ] = []
+    max_bytes: Annotated[
+        int,
+        Meta(description="Most memory to count in; a token takes up to 104 bytes.", ge=1),
+    ] = 8 * 10**9
+    limit: Annotated[Count | None, Meta(description="Only the first N documents.")] = None
+    overwrite: Annotated[bool, Meta(description="Replace an output that is there.")] = False
+
+
 class SpanReplacement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Text to put in place of the spans of one column; `{}` stands for what was there."""
 

@@ -54,6 +54,7 @@ def commands() -> typer.Typer:
         attributes,
         demo,
         inspect,
+        language_models,
         ledger,
         list,
         stages,
@@ -66,6 +67,7 @@ def commands() -> typer.Typer:
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)
+    language_models.add_to(app)
     list.add_to(app)
     inspect.add_to(app)
     status.add_to(app)

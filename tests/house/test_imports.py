@@ -64,6 +64,7 @@ LAYERS = [
         "tokens",
         "order",
         "classifying",
+        "language_models",
     },
     {"recipe"},
     {"demonstration", "cli"},

@@ -40,6 +40,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 } | {
     "fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"},
     **{k: {"tokenizer": str(GOLDEN / "tokenizers" / name)} for k, name in TOKENIZERS.items()},
+    "perplexity_v1": {"model": str(GOLDEN / "language_models" / "order-5.arpa")},
     "url_list": {"lists": [str(GOLDEN / "url_lists" / "hosts.txt")]},
     **{part_id: {"lists": lists} for part_id, lists in URL_LISTS.items()},
 }
@@ -49,6 +50,7 @@ OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"tokenizer": "other.json"} for part_id in TOKENIZERS},
     **{part_id: {"lists": ["other.txt"]} for part_id in URL_LISTS},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
+    "perplexity_v1": {"normalize": None, "sentence": "document", "head": 1.5, "tail": 2.5},
     "pii_v3": {"only_global": True},
     "url_list": {"format": "abp", "name": "ads", "key": "link", "subdomains": False},
 }
