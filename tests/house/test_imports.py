@@ -16,7 +16,10 @@ import dolma_kit
 
 ROOT = Path(dolma_kit.__file__).parent.parent
 PACKAGES = ("dolma_kit", "taggers", "mixers")
-HEAVY = {"ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb", "blingfire"}
+HEAVY = {
+    *("ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb", "blingfire"),
+    *("bs4", "detect_secrets", "regex"),
+}
 
 # A module may import those of its own layer and of the layers before it.
 LAYERS = [

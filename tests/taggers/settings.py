@@ -18,6 +18,7 @@ MODELS = {
     "jigsaw_nsfw_": str(GOLDEN / "dolma_models" / "nsfw.bin"),
     "dclm-": str(GOLDEN / "dolma_models" / "dclm.bin"),
     "dolma17-": str(GOLDEN / "dolma_models" / "dolma17.bin"),
+    "code_composition": str(GOLDEN / "dolma_models" / "composition.bin"),
 }
 #: small tokenizers that stand for Dolma's, as `tests/golden/families/length.py` has them
 TOKENIZERS = {
@@ -51,6 +52,7 @@ OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"lists": ["other.txt"]} for part_id in URL_LISTS},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
     "perplexity_v1": {"normalize": None, "sentence": "document", "head": 1.5, "tail": 2.5},
+    "cc_re": {"languages": "de en"},
     "pii_v3": {"only_global": True},
     "url_list": {"format": "abp", "name": "ads", "key": "link", "subdomains": False},
 }

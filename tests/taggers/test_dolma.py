@@ -46,6 +46,10 @@ UNANSWERED: dict[str, dict[str, Answer]] = {
 }
 
 
+#: Dolma makes their keys of what it finds, and ours are those that are to be expected
+MANY_KEYS = {"cc_re"}
+
+
 class Family(NamedTuple):
     """Documents and what Dolma says of them: document -> tagger -> key -> spans, or a reason why
     there is no answer. `instead` is what we say there, by tagger and document; numbers in it are
@@ -104,10 +108,8 @@ def expected(name: str, part_id: str, document: str) -> Answer:
     if isinstance(found, str):
         ours = one.instead.get(part_id, {}).get(document, {})
         return {k: [[0, n, v]] if isinstance(v, float) else v for k, v in ours.items()}
-    if part_id == "c4_v2" and "\u0130" in one.texts[document]:
-        # Dolma's are spans of the lower-cased text, which is longer; ours end with the text.
-        return {k: [[min(s, n), min(e, n), v] for s, e, v in spans] for k, spans in found.items()}
-    return found
+    # Dolma's may go beyond the text (c4_v2's are spans of the lower-cased one); ours end with it.
+    return {k: [[min(s, n), min(e, n), v] for s, e, v in spans] for k, spans in found.items()}
 
 
 @pytest.mark.parametrize(("name", "part_id", "document"), CASES)
@@ -122,7 +124,9 @@ def test_every_tagger_under_dolmas_id_is_compared() -> None:
         for part_id in one.ids:
             found = [answer[part_id] for answer in one.answers.values()]
             seen = {key for answer in found if isinstance(answer, dict) for key in answer}
-            assert seen == set(settings.made(part_id).keys), "each key has a value somewhere"
+            declared = set(settings.made(part_id).keys)
+            assert seen <= declared
+            assert seen == declared or part_id in MANY_KEYS, "each key has a value somewhere"
 
 
 def test_dolma_lets_spans_go_beyond_a_text_with_a_dotted_capital() -> None:
