@@ -35,9 +35,9 @@ class CodeCopyrightCommentsV1(Tagger, frozen=True):
     Where the text has a comment `/* ... */`, the first one is a `copyright_notice` if it says
     `copyright`. Else the lines at the top that begin with `//`, `#` or `--` or are empty are a
     `comment_block`. Its end is short by the line breaks of the lines that are not empty, as Dolma's
-    is; in a text of nothing but line breaks Dolma's is one beyond the text, and ours at its end.
-    `doc` is the share of characters in the span, plus one character; -1 for an empty text. Source:
-    Dolma's taggers/code/code_taggers.py, CodeCopyrightTagger.
+    is. `doc` is the share of characters in the span, plus one character; -1 for an empty text.
+    Differs from Dolma: in a text of nothing but line breaks its span ends one beyond the text, ours
+    with it. Source: Dolma's taggers/code/code_taggers.py, CodeCopyrightTagger.
     """
 
     id: ClassVar[str] = "code_copyright_comments_v1"
@@ -116,8 +116,8 @@ class CodeStarCoderTaggersV2(Tagger, frozen=True):
     characters, -1 where it cannot be parsed, 1 for others. Python is parsed by the running Python,
     its comments are found as in Python 3.11; Java and JavaScript are lexed by pygments, whose time
     may grow with the square of a text that is none of these; HTML is parsed by Beautiful Soup.
-    Dolma fails, and there are no values, where the count of stars is no number, where `ext` is a
-    list or an object, and for empty texts of the three languages. Source: Dolma's
+    Differs from Dolma: where it fails, there are no values: where the count of stars is no number,
+    where `ext` is a list or an object, for empty texts of the three languages. Source: Dolma's
     taggers/code/code_taggers.py, CodeStarCoderTaggers2.
     """
 

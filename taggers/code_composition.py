@@ -24,8 +24,8 @@ class CodeComposition(ModelTagger, frozen=True):
     up to 3 characters they are `other`. For each label that a line has: their number, their share
     (`_pct`, rounded to 2 decimals) and the mean entropy of the model's predictions in bits
     (`_entropy`; 0 for short lines). `boundaries` are the places where a line of code follows one of
-    prose or the other way round. A text with a line that the model predicts nothing for has no
-    values; Dolma fails there. Source: Dolma's taggers/code_composition.py.
+    prose or the other way round. Differs from Dolma: a text with a line that the model predicts
+    nothing for, where it fails, has no values. Source: Dolma's taggers/code_composition.py.
     """
 
     id: ClassVar[str] = "code_composition"

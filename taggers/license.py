@@ -37,11 +37,11 @@ class CcRe(Tagger, frozen=True):
 
     A span over the whole text for each, under `cc_TYPE_VERSION_LANGUAGE`, of which the last two
     may be missing: score 1 for the first of the page, 0.75 for the second, then 0.66667, 0.625, ...
-    Dolma makes keys of whatever the links say. Ours have the versions that exist, and, by default,
-    the codes of all languages and countries in which they do, with `le` and `de`, which Dolma takes
-    `legalcode` and `deed` for: 4,719 keys; `languages="de en"` makes do with these. What has
-    another version or code, or one for a licence that there is not, is `cc_other`. Pages
-    without `html`, for which Dolma fails, have nothing. Source: Dolma's taggers/licenses.py,
+    Differs from Dolma: it makes keys of whatever the links say; ours have the versions that exist,
+    and, by default, the codes of all languages and countries in which they do, with `le` and `de`,
+    which Dolma takes `legalcode` and `deed` for: 4,719 keys; `languages="de en"` makes do with
+    these. What has another version or code, or one for a licence that there is not, is `cc_other`.
+    Pages without `html`, for which Dolma fails, have nothing. Source: Dolma's taggers/licenses.py,
     CreativeCommonsRegexLicenseExtractor.
     """
 
@@ -65,8 +65,8 @@ class CcReFast(Tagger, frozen=True):
     """Creative Commons licences that stand as addresses anywhere in the page's HTML.
 
     A span over the whole text for each, under `cc_TYPE`, scored as in `cc_re`; a type is known by a
-    quote, `/`, a space or `>` after it. Pages without `html`, for which Dolma fails, have nothing.
-    Source: Dolma's taggers/licenses.py, CreativeCommonsFastRegexHtmlExtractor.
+    quote, `/`, a space or `>` after it. Differs from Dolma: pages without `html`, for which it
+    fails, have nothing. Source: Dolma's taggers/licenses.py, CreativeCommonsFastRegexHtmlExtractor.
     """
 
     id: ClassVar[str] = "cc_re_fast"

@@ -49,8 +49,8 @@ class CodeSecretsV1(Tagger, frozen=True):
     What detect-secrets 1.4.0, with all its plugins and filters, finds in the lines of a YAML file.
     Each secret is given once for each type, at its first line; the span is where that line's text
     first stands in the document, which may be within an earlier line, as Dolma has it. `doc` is -1
-    for a text without words. A text for which Dolma fails, with a token whose JSON is nested too
-    deeply for Python, has no values. Source: Dolma's taggers/code/code_taggers.py,
+    for a text without words. Differs from Dolma: a text with a token whose JSON is nested too
+    deeply for Python, where it fails, has no values. Source: Dolma's taggers/code/code_taggers.py,
     CodeSecretsTagger.
     """
 

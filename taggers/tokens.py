@@ -76,8 +76,9 @@ class OlmoPreTokenizerWithParagraphs(Tagger, frozen=True):
 class DolmaV1Tokenizer(Tagger, frozen=True):
     """Tokens of the text by OLMo's tokenizer (`length`), without white space at its ends.
 
-    With those that the tokenizer adds to a text; Dolma's adds none. An empty text has 0. Source:
-    Dolma's taggers/length.py.
+    With those that the tokenizer adds to a text; Dolma's adds none. An empty text has 0.
+    Differs from Dolma: a text that the tokenizer gives up on has no value. Source: Dolma's
+    taggers/length.py.
     """
 
     id: ClassVar[str] = "dolma_v1_tokenizer"

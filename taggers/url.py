@@ -29,13 +29,14 @@ class UrlList(ListTagger, frozen=True):
     or the first field of a CSV), `urls`, or `abp` (filters of Adblock Plus). `name` stands in the
     columns' names instead of `url_list`. `key` is where the URL is in the metadata.
 
-    Differs from Dolma's URL taggers: hosts are those that a browser would ask (IDNA, ports, user
+    Differs from Dolma: hosts are those that a browser would ask (IDNA, ports, user
     information, a dot at the end, IP addresses in any form); `www.` does not matter; a host on the
     list stands for those below it unless `subdomains` is false; addresses before hosts and the
     machine's own names are not on the list; comments may follow a host. Of `urls`, scheme, fragment
     and a `/` at the end do not matter, query and case do. Of `abp`, the URL is a page that is
     opened as itself: rules for scripts, images or third parties do not block it, see
-    `dolma_kit.filter_lists`. Lines of no such form are skipped, see `dolma_kit.url_lists`.
+    `dolma_kit.filter_lists`. Lines of no such form are skipped, see `dolma_kit.url_lists`. Source:
+    the URL Standard (WHATWG) for hosts, Adblock Plus' documentation of filters.
     """
 
     id: ClassVar[str] = "url_list"
@@ -75,8 +76,9 @@ def _dolmas(row: dict[str, Any]) -> type[DolmaListTagger]:
     lists = tuple(row["folder"] + name for name in row["files"])
     document = f"""Whether a document's URL is on a list of {row["about"]}.
 
-    {_READINGS[row["reading"]]} `lists` are Dolma's by default, of February 2024. Source: Dolma's
-    taggers/url.py, {row["class"]}.
+    {_READINGS[row["reading"]]} `lists` are Dolma's by default, of February 2024. Differs from
+    Dolma: a URL on which it fails has no value, lines of a list on which it fails are skipped.
+    Source: Dolma's taggers/url.py, {row["class"]}.
     """
     made: Any = msgspec.defstruct(
         row["class"],

@@ -36,6 +36,13 @@ def test_a_tagger_says_where_it_comes_from(part_id: str) -> None:
     assert said.source, f"end the docstring of {part_id} with `Source: ...`"
 
 
+def test_every_name_of_dolmas_is_offered_or_said_not_to_be() -> None:
+    parts, names = registry.parts("taggers"), catalogue.dolmas_names()
+    said = {name for prefix in catalogue.NOT_OFFERED for name in names if name.startswith(prefix)}
+    assert said.isdisjoint(parts)
+    assert {name for name in names if name not in parts} == said
+
+
 def test_the_command_page_is_what_the_help_says() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert reference.page() == page, "run `make docs`"
