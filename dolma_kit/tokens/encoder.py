@@ -13,13 +13,14 @@ import functools
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dolma_kit.errors import ConfigError, DolmaKitError, VerificationError
 
+T = TypeVar("T")
 Library = Literal["fastokens", "tokenizers"]
 
 REFERENCE_CHARACTERS = 1 << 20  # at a time: the reference keeps some 100 bytes for each token
@@ -30,6 +31,13 @@ class Encoded(NamedTuple):
 
     ids: NDArray[np.uint32]  # (n_tokens,)
     offsets: NDArray[np.int64]  # (n_texts + 1,)
+
+
+class Places(NamedTuple):
+    """Where each token starts and ends in its text, in code points."""
+
+    starts: NDArray[np.int64]  # (n_tokens,)
+    ends: NDArray[np.int64]  # (n_tokens,)
 
 
 class Encoder(Protocol):
@@ -70,16 +78,22 @@ def load(path: str, sha256: str, library: Library, *, with_special: bool = False
 
 @functools.cache
 def _load(path: str, sha256: str, library: Library, with_special: bool) -> Encoder:
-    with open(path, "rb") as stream:
-        data = stream.read()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise VerificationError(f"{path} has changed while it was in use: run again")
+    content = read(path, sha256)
     try:
-        return _LIBRARIES[library](data.decode("utf-8"), with_special)
+        return _LIBRARIES[library](content, with_special)
     except BaseException as error:
         if isinstance(error, ImportError) or not _is_library_failure(error):
             raise
         raise ConfigError(f"{library} cannot read {path}: {_first_line(error)}") from None
+
+
+def read(path: str, sha256: str) -> str:
+    """A tokenizer.json; VerificationError if it is no longer the one with this sha256."""
+    with open(path, "rb") as stream:
+        data = stream.read()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise VerificationError(f"{path} has changed while it was in use: run again")
+    return data.decode("utf-8")
 
 
 class TokenizersEncoder:
@@ -97,20 +111,48 @@ class TokenizersEncoder:
         self.n_added = int(self._tokenizer.num_special_tokens_to_add(False))
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        portions = (self._encode(texts, start, end) for start, end in _portions(texts))
+        portions = (self._encode(texts, start, end, _ids) for start, end in _portions(texts))
         return _joined([ids for portion in portions for ids in portion])
 
-    def _encode(self, texts: Sequence[str], start: int, end: int) -> list[NDArray[np.uint32]]:
+    def encode_with_places(self, texts: Sequence[str]) -> tuple[Encoded, Places]:
+        """The same, and where the tokens stand."""
+
+        def arrays(encoding: Any) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+            return _ids(encoding), np.array(encoding.offsets, np.int64).reshape(-1, 2)
+
+        portions = (
+            self._encode(texts, start, end, arrays, fast=False) for start, end in _portions(texts)
+        )
+        found = [one for portion in portions for one in portion]
+        bounds = np.concatenate([np.zeros((0, 2), np.int64), *(places for _, places in found)])
+        starts, ends = np.ascontiguousarray(bounds.T)
+        return _joined([ids for ids, _ in found]), Places(starts, ends)
+
+    def _encode(
+        self,
+        texts: Sequence[str],
+        start: int,
+        end: int,
+        take: Callable[[Any], T],
+        *,
+        fast: bool = True,  # and without places
+    ) -> list[T]:
+        encode = self._tokenizer.encode_batch_fast if fast else self._tokenizer.encode_batch
         try:
-            found = self._tokenizer.encode_batch_fast(texts[start:end], add_special_tokens=False)
+            found = encode(texts[start:end], add_special_tokens=False)
         except BaseException as error:
             if not _is_library_failure(error):
                 raise
             if end - start > 1:
-                return [ids for i in range(start, end) for ids in self._encode(texts, i, i + 1)]
+                singly = (self._encode(texts, i, i + 1, take, fast=fast) for i in range(start, end))
+                return [one for found in singly for one in found]
             reason = f"{self.name} gives up on it: {_first_line(error)}"
             raise EncodingError(start, reason) from None
-        return [np.array(encoding.ids, np.uint32) for encoding in found]
+        return [take(encoding) for encoding in found]
+
+
+def _ids(encoding: Any) -> NDArray[np.uint32]:
+    return np.array(encoding.ids, np.uint32)
 
 
 class FastokensEncoder:

@@ -141,7 +141,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["tag", "nowhere", *TAG[2:]], "no documents match 'nowhere': give a file, a folder"),
     (
         ["tag", "web", "--taggers", "char_lenght_v1", "--experiment", "q"],
-        "unknown tagger 'char_lenght_v1'; did you mean char_length_v1?",
+        "unknown tagger 'char_lenght_v1'; did you mean char_length_v1",
     ),
     ([*TAG, "--taggers", "char_length_v1"], "'char_length_v1' is named twice"),
     (["tag", "web", "--taggers", "char_length_v1(k=1)", "--experiment", "q"], "unknown key 'k'"),

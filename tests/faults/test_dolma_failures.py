@@ -175,7 +175,9 @@ def test_finished_files_are_not_made_again(corpus: Path, undisturbed: Undisturbe
     folder = corpus / "web/attributes/dup"
     command = Command([*DEDUPE, "--workers", 2], corpus)
     try:
-        wait_until(lambda: n_recorded(folder) >= 4 + 1 + 2 or command.driver.poll() == 0, command)
+        wait_until(
+            lambda: n_recorded(folder) >= 4 + 1 + 1 + 2 or command.driver.poll() == 0, command
+        )
     finally:
         command.kill()
     found = ledger.read(str(folder))

@@ -32,6 +32,13 @@ URL_LISTS = {
     part_id: [str(GOLDEN / "url_lists" / name) for name in names]
     for part_id, names in json.loads((GOLDEN / "url_lists" / "files.json").read_text()).items()
 }
+#: a small tokenizer that stands for Dolma's
+TOKENIZER = str(GOLDEN / "repetition_tokenizer.json")
+TOKENIZED = (
+    "tokenizer_repetitions_v1",
+    "paragraph_tokenizer_repetitions_v1",
+    "tokenizer_repetitions_v2r2",
+)
 #: id -> settings without which it cannot be made, or cannot be tried here
 NEEDED: dict[str, dict[str, Any]] = {
     part_id: {"model": model}
@@ -41,6 +48,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 } | {
     "fasttext": {"model": str(GOLDEN / "fasttext" / "hs_ngrams.bin"), "by": "sentence"},
     **{k: {"tokenizer": str(GOLDEN / "tokenizers" / name)} for k, name in TOKENIZERS.items()},
+    **{part_id: {"tokenizer": TOKENIZER} for part_id in TOKENIZED},
     "perplexity_v1": {"model": str(GOLDEN / "language_models" / "order-5.arpa")},
     "url_list": {"lists": [str(GOLDEN / "url_lists" / "hosts.txt")]},
     **{part_id: {"lists": lists} for part_id, lists in URL_LISTS.items()},
@@ -49,11 +57,13 @@ NEEDED: dict[str, dict[str, Any]] = {
 OTHER: dict[str, dict[str, Any]] = {
     **{part_id: {"model": "other.bin"} for part_id in NEEDED if "model" in NEEDED[part_id]},
     **{part_id: {"tokenizer": "other.json"} for part_id in TOKENIZERS},
+    **{part_id: {"tokenizer": "other.json"} for part_id in TOKENIZED},
     **{part_id: {"lists": ["other.txt"]} for part_id in URL_LISTS},
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
     "perplexity_v1": {"normalize": None, "sentence": "document", "head": 1.5, "tail": 2.5},
     "cc_re": {"languages": "de en"},
     "pii_v3": {"only_global": True},
+    "random_v2": {"seed": 1},
     "url_list": {"format": "abp", "name": "ads", "key": "link", "subdomains": False},
 }
 
