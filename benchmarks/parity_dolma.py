@@ -303,7 +303,7 @@ def make_environment() -> str:
         else:
             raise SystemExit("dolma takes Python 3.10 to 3.12: give one with --dolma-python PATH")
         # The second is what the first needs in the end; to find that out takes pip many minutes.
-        for command in (make, [*install, f"dolma=={DOLMA}", "boto3==1.28.17"]):
+        for command in (make, [*install, f"dolma[code]=={DOLMA}", "boto3==1.28.17", "blingfire"]):
             subprocess.run(command, check=True, stdout=sys.stderr)
         done.touch()
     return str(python)

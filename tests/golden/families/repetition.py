@@ -120,9 +120,14 @@ INSTEAD = {
 
 def prepare() -> None:
     """Give Dolma the small tokenizer for the one that it would fetch."""
-    import dolma_worker
+    from types import SimpleNamespace
 
-    dolma_worker.use_tokenizer(str(TOKENIZER))
+    from dolma.taggers.repetitions import repetitions_taggers
+    from tokenizers import Tokenizer
+
+    repetitions_taggers.Tokenizer = SimpleNamespace(
+        from_pretrained=lambda name: Tokenizer.from_file(str(TOKENIZER))
+    )
 
 
 def main() -> None:
