@@ -71,7 +71,7 @@ def test_the_three_ways_to_write_a_part_are_one() -> None:
     ("spec", "message"),
     [
         ("char_lenght_v1", "unknown tagger 'char_lenght_v1'; did you mean char_length_v1"),
-        ("gopher_v3", "unknown tagger 'gopher_v3'; did you mean gopher_v2"),
+        ("gopher_v9", "unknown tagger 'gopher_v9'; did you mean gopher_v3"),
         ("zzzzz", "unknown tagger 'zzzzz'; `dolma-kit list taggers` shows them"),
         ({"name": "gopher_v2"}, "no id in {'name': 'gopher_v2'}: write {id: ...}"),
         ({}, "no id in {}"),

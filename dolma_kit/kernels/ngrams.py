@@ -141,3 +141,75 @@ def measure_ngrams(
                 at_ends = lengths[word_ids[j]] + lengths[word_ids[n_words - 1 - j]]
                 n_total -= (n - 1 - j) * at_ends
             values[n - 2] = n_repeated / max(n_total, 1)
+
+
+@njit(int64(int64, I32, I32, int64, int64, I32, I32), **LEAF)
+def covered_characters(
+    n_places: int,
+    places: npt.NDArray[np.int32],
+    grams: npt.NDArray[np.int32],
+    wanted: int,
+    n: int,
+    word_ids: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.int32],
+) -> int:
+    """Characters of the words that the n-grams at `places` (ascending) cover, each word once.
+
+    Only those of the n-gram `wanted` count; all of them where it is negative.
+    """
+    n_covered = 0
+    next_word = int64(0)
+    for k in range(n_places):
+        if wanted < 0 or grams[k] == wanted:
+            place = int64(places[k])
+            for j in range(max(place, next_word), place + n):
+                n_covered += lengths[word_ids[j]]
+            next_word = place + n
+    return n_covered
+
+
+@njit(
+    void(int64, int64, I32, I32, I32, I32, U64, I32, I32, I32, I32, float64[::1]),
+    **LEAF,
+)
+def measure_covering_ngrams(
+    n_words: int,
+    n_characters: int,
+    word_ids: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.int32],
+    word_counts: npt.NDArray[np.int32],
+    slots: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.uint64],
+    counts: npt.NDArray[np.int32],
+    first_places: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int32],
+    grams: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float64],
+) -> None:
+    """Fill `values` (9,) for n from 2 to 10 with shares of characters that n-grams cover.
+
+    To 4, those of the most frequent n-gram, the first in the text of several; from 5, those of all
+    n-grams that occur more than once. 0 where no n-gram does.
+    """
+    values[:] = 0.0
+    n_places = 0
+    for k in range(n_words):
+        places[n_places] = k
+        grams[n_places] = word_ids[k]
+        n_places += word_counts[word_ids[k]] > 1
+    for n in range(2, 11):
+        if n_places == 0:
+            break
+        n_places, n_keys = join_neighbours(
+            n_places, places, grams, slots, keys, counts, first_places
+        )
+        n_places = keep_repeated(n_places, places, grams, counts)
+        wanted = int64(-1)
+        if n <= 4:
+            most = 1
+            for gram in range(n_keys):
+                if counts[gram] > most:
+                    most = int64(counts[gram])
+                    wanted = int64(gram)
+        n_covered = covered_characters(n_places, places, grams, wanted, n, word_ids, lengths)
+        values[n - 2] = n_covered / max(n_characters, 1)

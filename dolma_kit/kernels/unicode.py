@@ -9,6 +9,7 @@ code on disk and outlive the Python it came from.
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -136,3 +137,9 @@ def alphabetic_table() -> npt.NDArray[np.uint8]:
 def decimal_table() -> npt.NDArray[np.uint8]:
     """The running Python's `str.isdecimal`, which is the `\\d` of `re`, as a bit table."""
     return bit_table(str.isdecimal)
+
+
+@functools.cache
+def punctuation_table() -> npt.NDArray[np.uint8]:
+    """Unicode's punctuation and symbols (categories P and S) as a bit table."""
+    return bit_table(lambda character: unicodedata.category(character)[0] in "PS")

@@ -62,6 +62,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "fasttext": {"name": "topic", "k": 2, "threshold": 0.5, "by": "paragraph", "lowercase": True},
     "perplexity_v1": {"normalize": None, "sentence": "document", "head": 1.5, "tail": 2.5},
     "cc_re": {"languages": "de en"},
+    "c4_v3": {"min_words_per_line": 3},
+    "fineweb_v1": {"original": True},
     "pii_v3": {"only_global": True},
     "random_v2": {"seed": 1},
     "url_list": {"format": "abp", "name": "ads", "key": "link", "subdomains": False},
