@@ -118,7 +118,7 @@ def scan_line(
     mask = len(word_slots) - 1
     found = 0
     n_words = n_sentences = 0
-    word_start = int64(-1)  # of the word of `str.split` that is being read
+    word_start = -1  # of the word of `str.split` that is being read
     may_end = False  # whether the word before may end a sentence
     key = uint64(0)  # the last 8 bytes of the run of letters, digits and `_`, in lower case
     run = i = start
@@ -199,7 +199,7 @@ def scan_line(
         if is_space:
             if word_start >= 0:
                 may_end = ends_sentence(text, word_start, i)
-                word_start = int64(-1)
+                word_start = -1
             if i >= end:
                 break
             i += space_length(text, i)

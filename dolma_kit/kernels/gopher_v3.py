@@ -181,7 +181,7 @@ def scan_document(
     line_mask = resize(line_slots, SMALLEST_TABLE, 0, line_keys)
     paragraph_mask = resize(paragraph_slots, SMALLEST_TABLE, 0, paragraph_keys)
     # From the first to behind the last word; negative where there is none yet.
-    line_start = paragraph_start = int64(-1)
+    line_start = paragraph_start = -1
     last_end = start
     # Words enter a line's hash with their place, lines a paragraph's; and so that texts which
     # differ in nothing else may not all collide, white space that is no plain space.
@@ -232,13 +232,13 @@ def scan_document(
                             paragraph_slots, 2 * (paragraph_mask + 1),
                             n_distinct_paragraphs, paragraph_keys,
                         )  # fmt: skip
-                paragraph_start = int64(-1)
+                paragraph_start = -1
                 paragraph_key = uint64(0)
             if i == end:
                 break
             space_key = (space_key ^ uint64(i - last_end) << uint64(8) ^ uint64(0x0A)) * MULTIPLIER
             i += 1
-            line_start = int64(-1)
+            line_start = -1
             line_key = uint64(0)
             continue
         space = space_length(text, i)

@@ -204,12 +204,12 @@ def measure_covering_ngrams(
             n_places, places, grams, slots, keys, counts, first_places
         )
         n_places = keep_repeated(n_places, places, grams, counts)
-        wanted = int64(-1)
+        wanted = -1
         if n <= 4:
             most = 1
             for gram in range(n_keys):
                 if counts[gram] > most:
                     most = int64(counts[gram])
-                    wanted = int64(gram)
+                    wanted = gram
         n_covered = covered_characters(n_places, places, grams, wanted, n, word_ids, lengths)
         values[n - 2] = n_covered / max(n_characters, 1)
