@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, int64, njit, types, uint8
+from numba import boolean, int64, njit, types, uint8, uint64
 
 from dolma_kit.kernels.unicode import BYTES, LEAF, char_length, decode, has_bit, space_length
 
+_1 = np.uint64(1)
 _MARKS = np.frombuffer(b"[edit][citation needed]", np.uint8)
 
 _Split = types.UniTuple(int64, 4)  # type: ignore[no-untyped-call]
@@ -25,31 +26,32 @@ def end_of_line(text: npt.NDArray[np.uint8], start: int, end: int) -> tuple[int,
     points with those of the line break, and 1 if it has to be looked at closely: if it has a `[`,
     U+0130 or a character like U+212A.
     """
-    n = 0
-    is_odd = 0
-    i = start
-    while i < end:
-        b = text[i]
+    n_continuations = is_odd = 0
+    at, last = uint64(start), uint64(end)  # a signed index would be tested for negative ones
+    while at < last:
+        b = text[at]
         if 0x20 <= b < 0x80:
-            n += 1
             is_odd |= b == 0x5B
-            i += 1
-        elif b < 0x20:
-            n += 1
-            if 0x0A <= b <= 0x0D or 0x1C <= b <= 0x1E:
-                if b == 0x0D and i + 1 < end and text[i + 1] == 0x0A:
-                    return i, i + 2, n + 1, is_odd
-                return i, i + 1, n, is_odd
-            i += 1
+            at += _1
+            continue
+        i = int(int64(at))
+        size = 1
+        if b < 0x20:
+            is_break = 0x0A <= b <= 0x0D or 0x1C <= b <= 0x1E
+            if b == 0x0D and i + 1 < end and text[i + 1] == 0x0A:
+                size = 2
         else:
-            n += 1
-            if b == 0xC2 and text[i + 1] == 0x85:
-                return i, i + 2, n, is_odd
-            if b == 0xE2 and text[i + 1] == 0x80 and text[i + 2] >> 1 == 0x54:  # U+2028, U+2029
-                return i, i + 3, n, is_odd
-            is_odd |= (b == 0xC4 and text[i + 1] == 0xB0) or (b == 0xE2 and text[i + 1] == 0x84)
-            i += char_length(text, i)
-    return end, end, n, is_odd
+            size = char_length(text, i)
+            n_continuations += size - 1
+            c = text[i + 1]
+            is_break = (b == 0xC2 and c == 0x85) or (
+                b == 0xE2 and c == 0x80 and text[i + 2] >> 1 == 0x54  # U+2028, U+2029
+            )
+            is_odd |= (b == 0xC4 and c == 0xB0) or (b == 0xE2 and c == 0x84)
+        at += uint64(size)
+        if is_break:
+            return i, i + size, i + size - start - n_continuations, is_odd
+    return end, end, end - start - n_continuations, is_odd
 
 
 @njit(boolean(BYTES, int64, int64, int64), **LEAF)

@@ -68,6 +68,15 @@ COUNTS = (
 LONGEST_WORD = 1000  # code points
 
 _VASCRIPT = int.from_bytes(b"vascript", "big")
+_1 = np.uint64(1)
+#: ASCII's letters, in lower case, digits and `_`, by byte; 0 for other bytes
+_WORD_BYTES = np.array(
+    [
+        ord(chr(b).lower()) if b < 0x80 and (chr(b).isalnum() or b == 0x5F) else 0
+        for b in range(256)
+    ],
+    np.uint8,
+)
 _SHORTS = types.Array(types.uint16, 1, "C", readonly=True)
 _INTS = types.Array(types.int32, 1, "C", readonly=True)
 
@@ -123,35 +132,33 @@ def scan_line(
     key = uint64(0)  # the last 8 bytes of the run of letters, digits and `_`, in lower case
     run = i = start
     while True:
-        # Letters, digits and `_` first: most of a text.
+        at, last = uint64(i), uint64(end)  # a signed index would be tested for negative ones
+        while at < last:
+            lowered = _WORD_BYTES[text[at]]
+            if lowered == 0:
+                break
+            key = key << uint64(8) | uint64(lowered)
+            at += _1
+            if key == _VASCRIPT and int64(at) - run >= 10:
+                before = int64(at) - 9
+                if text[before] | 0x20 == 0x61 and text[before - 1] | 0x20 == 0x6A:
+                    found |= JAVASCRIPT
+        if int64(at) > i:
+            if word_start < 0:
+                word_start = i
+                n_words += 1
+                n_sentences += may_end and not uint8(text[i] - 0x61) < 26
+            i = int(int64(at))
         step = 1
         b = uint8(0)
         is_space = i >= end
         if i < end:
             b = text[i]
             if b < 0x80:
-                if uint8((b | 0x20) - 0x61) < 26 or uint8(b - 0x30) < 10 or b == 0x5F:
-                    if word_start < 0:
-                        word_start = i
-                        n_words += 1
-                        n_sentences += may_end and not uint8(b - 0x61) < 26
-                    if uint8(b - 0x41) < 26:
-                        b |= uint8(0x20)
-                    key = key << uint64(8) | uint64(b)
-                    i += 1
-                    if (
-                        key == _VASCRIPT
-                        and i - run >= 10
-                        and text[i - 9] | 0x20 == 0x61
-                        and text[i - 10] | 0x20 == 0x6A
-                    ):
-                        found |= JAVASCRIPT
-                    continue
                 is_space = b <= 0x20 and space_length(text, i) > 0
             else:
                 step = char_length(text, i)
-                code_point = decode(text, i)
-                if has_bit(word, code_point):
+                if has_bit(word, decode(text, i)):
                     if word_start < 0:
                         word_start = i
                         n_words += 1

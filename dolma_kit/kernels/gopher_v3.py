@@ -60,6 +60,7 @@ BULLETS = "*-–•‣⁃⁌⁍∙◘◦☙❥❧⦾⦿·▪▫■□▶▸►�
 
 _THE, _BE, _TO, _OF = 0x746865, 0x6265, 0x746F, 0x6F66
 _AND, _THAT, _HAVE, _WITH = 0x616E64, 0x74686174, 0x68617665, 0x77697468
+_1 = np.uint64(1)
 _MAX_BYTES = 2**31 - 2  # of one document: ids and positions are int32
 
 
@@ -250,12 +251,14 @@ def scan_document(
             continue
         word_start = i
         key = uint64(0)
-        while i < end:
-            b = text[i]
-            if (b <= 0x20 or 0xC2 <= b <= 0xE3) and space_length(text, i) > 0:
+        at, last = uint64(i), uint64(end)  # a signed index would be tested for negative ones
+        while at < last:
+            b = text[at]
+            if (b <= 0x20 or 0xC2 <= b <= 0xE3) and space_length(text, int(int64(at))) > 0:
                 break
             key = key << uint64(8) | uint64(b)
-            i += 1
+            at += _1
+        i = int(int64(at))
         if i - word_start > 8:
             key = hash_bytes(text, word_start, i)
         if line_start < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -49,8 +50,12 @@ def test_decode_inverts_encode(every: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_tables_are_those_of_the_running_python() -> None:
-    both = ((unicode.alphabetic_table(), str.isalpha), (unicode.decimal_table(), str.isdecimal))
-    for table, test in both:
+    tables = (
+        (unicode.alphabetic_table(), str.isalpha),
+        (unicode.decimal_table(), str.isdecimal),
+        (unicode.punctuation_table(), lambda c: unicodedata.category(c)[0] in "PS"),
+    )
+    for table, test in tables:
         bits = np.unpackbits(table, bitorder="little")
         assert np.flatnonzero(bits).tolist() == [ord(c) for c in EVERY if test(c)]
     digits = re.findall(r"\d", "".join(EVERY))
