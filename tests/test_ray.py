@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import dolma_kit
 from dolma_kit import config, files, ledger, recipe
 from dolma_kit.config import Options, Recipe
 from dolma_kit.errors import ConfigError, DataError
@@ -199,6 +200,27 @@ def test_ctrl_c_ends_units_in_the_middle(tmp_path: Path, ray_cluster: RayEngine)
         execute(plan(tmp_path, linger, range(20)), QUIET, ray_cluster)
     assert time.monotonic() - started < 20
     assert temporaries(tmp_path) == []
+
+
+def test_an_import_of_kernels_is_not_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is interrupted between two imports serves others later."""
+    loaded: list[str] = []
+
+    def load(names: list[str]) -> None:
+        signal.raise_signal(signal.SIGINT)
+        loaded.extend(names)
+
+    monkeypatch.setattr(ray_engine.kernels, "load", load)
+    monkeypatch.setattr(ray_engine, "_loaded", set())
+    before = signal.getsignal(signal.SIGINT)
+    there = ray_engine._Place(dolma_kit.__version__, ("gopher",), str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        ray_engine._make_ready(there)
+    assert loaded == ["gopher"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize(

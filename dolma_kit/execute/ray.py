@@ -16,6 +16,7 @@ import os
 import pickle
 import platform
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -342,8 +343,23 @@ def _make_ready(place: _Place) -> None:
             "from a folder that all nodes have; they need to see the same files"
         ) from None
     if new := [name for name in place.kernels if name not in _loaded]:
-        kernels.load(new)
+        with _uninterrupted():
+            kernels.load(new)
         _loaded.update(new)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put off the interrupt by which Ray cancels a task. The worker serves other tasks afterwards,
+    and a package whose import was broken off half way (numba's) cannot be imported again."""
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _result(unit: Unit, answer: _Done | _Failed) -> _Done:
