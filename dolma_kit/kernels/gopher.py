@@ -130,7 +130,8 @@ def scan_document(
             # Words enter the line's hash with their place; so need only the spaces that are not
             # plain ones, that lines which differ in nothing else may not all collide.
             if text[i] != 0x20:
-                line_key = (line_key ^ uint64(text[i + space - 1])) * MULTIPLIER
+                place = uint64(i - line_start) << uint64(32)
+                line_key = (line_key ^ uint64(text[i + space - 1]) ^ place) * MULTIPLIER
             i += space
             continue
         word_start = i

@@ -76,8 +76,13 @@ def test_offsets_need_not_begin_at_zero() -> None:
         "ab " * 700_000, "x" * 3_000_000, "\n" * 2_000_000, "- a b\n" * 300_000, "中 " * 500_000,
         " ".join(map(str, range(300_000))), "\n".join(map(str, range(300_000))),
         " ".join(f"{i & 1}" * (i % 50) for i in range(80_000)),
+        # With lines that differ only in where the tab stands in one chain of the table: minutes.
+        "\n".join(f"a{' ' * i}\t{' ' * (6_000 - i)}b" for i in range(6_000)),
     ],
-    ids=["one word", "long word", "empty lines", "same line", "wide", "words", "lines", "sizes"],
+    ids=[
+        "one word", "long word", "empty lines", "same line", "wide", "words", "lines", "sizes",
+        "tabs",
+    ],
 )  # fmt: skip
 def test_time_is_linear(text: str) -> None:
     # Anything quadratic would take minutes here.
