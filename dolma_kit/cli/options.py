@@ -96,7 +96,9 @@ def _extra(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
 
 def _meta(annotation: Any) -> msgspec.Meta | None:
     if typing.get_origin(annotation) is Annotated:
-        return next((m for m in annotation.__metadata__ if isinstance(m, msgspec.Meta)), None)
+        # Of nested ones, like Annotated[Count, Meta(...)], the outermost is last.
+        found = [m for m in annotation.__metadata__ if isinstance(m, msgspec.Meta)]
+        return found[-1] if found else None
     return None
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ def test_help_lists_each_key_with_its_words(dolma_kit: RunCommand) -> None:
         assert " ".join((kind.__doc__ or "").split())[:40] in shown
         for flag in ("--workers", "--limit", "--overwrite", "--dry-run", "--config", "--tmp-dir"):
             assert flag in shown
+        shown = shown.replace("- ", "-")  # where a word was broken at its hyphen
+        for annotation in typing.get_type_hints(kind, include_extras=True).values():
+            for said in getattr(annotation, "__metadata__", ()):
+                if said.description and (said.extra or {}).get("flag", True):
+                    assert " ".join(said.description.split()).replace("- ", "-") in shown
 
 
 # What is asked wrongly, and what the one line on stderr says.
