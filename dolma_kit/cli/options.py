@@ -107,7 +107,7 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
     default = None if field.default is msgspec.NODEFAULT else field.default
     help_text = (meta.description if meta else None) or ""
     if default not in (None, "", False) and "default" not in help_text:
-        help_text += f" [default: {'yes' if default is True else default}]"
+        help_text += f" [default: {_shown(default)}]"
     plain = _plain(field.type)
     annotation: Any
     if _extra(field).get("argument"):
@@ -126,6 +126,12 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, str) and not default.isprintable():
+        return repr(default)  # a line feed would be seen as nothing
+    return "yes" if default is True else str(default)
 
 
 def _metavar(field: msgspec.structs.FieldInfo, plain: Any) -> str | None:
