@@ -172,7 +172,8 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         float, Meta(description="False-positive rate of the full filter.", gt=0, lt=1)
     ] = 1e-6
     partitions: Annotated[
-        Count, Meta(description="Parts of the filter, of which only one has to fit in memory.")
+        Count,
+        Meta(description="Parts of the filter, or of a band: one of them has to fit in memory."),
     ] = 1
     filter: Annotated[
         str | None,

@@ -1,9 +1,10 @@
 """De-duplication by MinHash: documents that are nearly the same.
 
-Four phases. `hashing`, a unit a file, reads the documents and leaves the keys of their bands on
-disk (`kernels.minhash`); `banding`, a unit a band, finds those that share a key; `clustering`, one
-unit, makes clusters of what is linked; `writing`, a unit a file, makes the attribute files. The
-first of a cluster in canonical order is kept. Words are compared in lower case.
+Five phases. `hashing`, a unit a file, reads the documents and leaves the keys of their bands on
+disk (`kernels.minhash`); `banding`, a unit a band and partition, finds those that share a key;
+`joining` makes forests of such links (`linking`); `clustering`, one unit, makes clusters of those,
+in memory of 24 bytes a document; `writing`, a unit a file, makes the attribute files. The first of
+a cluster in canonical order is kept. Words are compared in lower case.
 
 Two documents of Jaccard similarity s share a key in one of b bands of r rows with the probability
 1 - (1 - s^r)^b. Bands and rows are chosen for `threshold` by datasketch, which makes the areas of
@@ -31,7 +32,9 @@ import msgspec
 
 from dolma_kit import attribute_files, attributes, files, kernels
 from dolma_kit.attributes import Format, Kind
+from dolma_kit.deduplication import linking
 from dolma_kit.deduplication.inputs import Inputs
+from dolma_kit.deduplication.linking import find_edges, join, roots_of
 from dolma_kit.documents import Batch
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Plan, Unit
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
 
     from dolma_kit.config import Dedupe
 
-BANDING, CLUSTERING = "banding", "clustering"
+BANDING, JOINING, CLUSTERING = "banding", "joining", "clustering"
 FOUND = "found.json"
 KINDS = ("roots", "sizes")
 LIST_COLUMNS = {"id": "string", "src": "string", "line": "int64", "kept_id": "string",
@@ -86,20 +89,10 @@ class SignTask:
 
 
 @dataclass(frozen=True)
-class BandTask:
-    """One band of all documents."""
-
-    band: int
-    n_bands: int
-    n_inputs: int
-    temporary: str
-
-
-@dataclass(frozen=True)
 class ClusterTask:
-    """The edges of all bands, to be made clusters."""
+    """The forests of all groups of edges, to be made clusters."""
 
-    n_bands: int
+    forests: tuple[str, ...]
     n_inputs: int
     temporary: str
 
@@ -135,7 +128,8 @@ def plan(inputs: Inputs) -> Plan:
     shape = shape_of(settings)
     name, format = inputs.name, settings.format
     made_by = inputs.made_by | {"bands": shape.bands, "rows": shape.rows}
-    bands = {f"{BANDING} {i}": BandTask(i, shape.bands, n, temporary) for i in range(shape.bands)}
+    finding, joining = linking.tasks(shape.bands, settings.partitions, n, temporary)
+    clustering = ClusterTask(tuple(one.forest for one in joining), n, temporary)
     writing = inputs.writing(
         write, lambda i, path: WriteTask(i, n, temporary, path, format, name, made_by)
     )
@@ -150,8 +144,11 @@ def plan(inputs: Inputs) -> Plan:
     )
     phases = [
         inputs.reading(Signer, SignSink, lambda i: SignTask(i, temporary, shape)),
-        inputs.between(BANDING, find_edges, bands),
-        inputs.between(CLUSTERING, cluster, {CLUSTERING: ClusterTask(shape.bands, n, temporary)}),
+        inputs.between(
+            BANDING, find_edges, {f"{BANDING} {one.band}.{one.part}": one for one in finding}
+        ),
+        inputs.between(JOINING, join, {f"{JOINING} {i}": one for i, one in enumerate(joining)}),
+        inputs.between(CLUSTERING, cluster, {CLUSTERING: clustering}),
         dataclasses.replace(writing, units=[*writing.units, list_unit]),
     ]
     return inputs.plan(phases, columns(name), KERNELS)
@@ -214,45 +211,14 @@ class SignSink(Sink):
         return Result(outputs=self._writer.outputs, counts={"keys": read.documents})
 
 
-def find_edges(task: BandTask) -> Result:
-    """Link the documents that agree in one band, each to the first of them."""
-    import numpy as np
-
-    from dolma_kit.deduplication.spill import Spill
-
-    keys, docs, first = [], [], 0
-    for i in range(task.n_inputs):
-        spill = Spill(task.temporary, i)
-        has_words = spill.n_keys_of_documents() > 0
-        band = spill.mapped("bands", "<u8").reshape(task.n_bands, -1)[task.band]
-        keys.append(band[has_words])
-        docs.append(first + np.flatnonzero(has_words))
-        first += len(has_words)
-    all_keys = np.concatenate(keys).astype(np.uint64)
-    order = np.argsort(all_keys, kind="stable")
-    edges = kernels.clusters.edges_of(all_keys, np.concatenate(docs), order)
-    path = _edges_path(task.temporary, task.band)
-    with files.write_atomically(path, synced=False) as stream:
-        stream.write(edges.astype("<i8", copy=False).tobytes())
-    return Result(outputs=[path])
-
-
-def _edges_path(temporary: str, band: int) -> str:
-    return os.path.join(temporary, f"{band:04d}.edges")
-
-
 def cluster(task: ClusterTask) -> Result:
     """Make clusters of all edges: the first of each document's, and how many are in it."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill, mapped
+    from dolma_kit.deduplication.spill import Spill
 
     spills = [Spill(task.temporary, i) for i in range(task.n_inputs)]
-    roots = np.arange(sum(spill.about().documents for spill in spills))
-    for band in range(task.n_bands):
-        edges = mapped(_edges_path(task.temporary, band), "<i8")
-        kernels.clusters.join(roots, np.ascontiguousarray(edges.reshape(-1, 2), np.int64))
-    kernels.clusters.flatten(roots)
+    roots = roots_of(sum(spill.about().documents for spill in spills), task.forests)
     sizes = np.bincount(roots, minlength=len(roots))
     n_words = np.concatenate([spill.n_keys_of_documents() for spill in spills])
     found = {

@@ -120,7 +120,7 @@ def test_same_bytes_on_every_engine(corpus: list[str], ray_cluster: RayEngine, f
     finally:
         with_pool.close()
     assert outputs() == expected
-    dolma_kit.dedupe(engine=ray_cluster, **settings)
+    dolma_kit.dedupe(engine=ray_cluster, partitions=3, **settings)
     assert outputs() == expected
 
 
