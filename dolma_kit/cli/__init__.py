@@ -52,6 +52,7 @@ def commands() -> typer.Typer:
         return app
     from dolma_kit.cli import (
         attributes,
+        dedupe_size,
         demo,
         inspect,
         language_models,
@@ -64,6 +65,7 @@ def commands() -> typer.Typer:
     )
 
     stages.add_to(app)
+    dedupe_size.add_to(app)
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)

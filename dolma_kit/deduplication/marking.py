@@ -86,7 +86,7 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
     expected_fp_rate: float
 
 
-class _Filter:
+class PartitionFilter:
     """The blocks of a partition, worked on by threads that own a range of them each."""
 
     def __init__(self, task: MarkTask, geometry: Geometry, threads: ThreadPoolExecutor) -> None:
@@ -167,7 +167,7 @@ def mark(task: MarkTask) -> Result:
     counts, n_duplicates = [], 0
     outputs = [_path(task, task.partition, kind) for kind in ("marks", "json")]
     with ThreadPoolExecutor(task.threads) as threads:
-        own = _Filter(task, geometry, threads)
+        own = PartitionFilter(task, geometry, threads)
         if found:
             found.read_blocks(own.first, own.blocks)
         with files.write_atomically(outputs[0], synced=False) as stream:

@@ -1,0 +1,111 @@
+"""What remembers n keys: bytes of each structure, and how often each takes a fresh key for known.
+
+    blocked Bloom      bloom.size_for; one cache line a key
+    classic Bloom      m = -n ln p / (ln 2)^2 bits, k = round(m / n ln 2) positions anywhere
+                       (Bloom 1970; the least that any k allows), its rate (1 - e^(-k n / m))^k
+    64-bit hashes      8 bytes a key in a table that is at most 0.8 full; rate n / 2^64
+    128-bit hashes     16 bytes a key likewise; rate n / 2^128
+
+A Bloom filter grows with log(1 / p), a set of hashes does not: from some rate on it is the smaller.
+And as Bloom filters are given 64-bit hashes here, none errs less than a set of those.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from dolma_kit.deduplication import bloom
+from dolma_kit.errors import ConfigError
+
+TOLERANCE = 1.1  # what equal hashes may add to the rate of a filter
+MOST_FULL = 0.8  # of a table with open addressing; beyond it chains get long
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """One structure: bytes in all and a key, positions of a Bloom filter, its false-positive rate,
+    and in how many partitions it has to be cut for the memory that was given."""
+
+    structure: str
+    n_bytes: int
+    bytes_per_key: float
+    k: int | None
+    fp_rate: float
+    partitions: int
+
+
+class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+    """All structures; `smallest` is the name of the one that takes fewest bytes among those that
+    keep to the rate that was asked for."""
+
+    n_items: int
+    fp_rate: float
+    memory: int
+    sizes: list[Size]
+    smallest: str
+
+
+def sizes(n_items: int, fp_rate: float, memory: int) -> Sizes:
+    """What `n_items` distinct keys take at `fp_rate`, in partitions of at most `memory` bytes.
+
+    >>> found = sizes(1_000_000_000, 1e-6, 2**40)
+    >>> found.smallest, found.sizes[0].n_bytes, found.sizes[1].n_bytes
+    ('classic Bloom', 4853099200, 3594397592)
+    >>> sizes(1_000_000_000, 1e-12, 2**40).smallest  # two keys have one hash of 64 bits too often
+    '128-bit hashes'
+    """
+    if n_items < 1 or memory < 1:
+        what = f"{n_items} items" if n_items < 1 else f"{memory} bytes of memory"
+        raise ConfigError(f"no size for {what}: the number is at least 1")
+    blocked = bloom.size_for(n_items, fp_rate)
+    classic = _classic(n_items, fp_rate)
+    rate_64, rate_128 = n_items / 2.0**64, n_items / 2.0**128
+    table_slots = math.ceil(n_items / MOST_FULL)
+    found = [
+        ("blocked Bloom", blocked.n_bytes, blocked.k,
+         bloom.false_positive_rate(n_items, blocked) + rate_64),
+        ("classic Bloom", *classic),
+        ("64-bit hashes", 8 * table_slots, None, rate_64),
+        ("128-bit hashes", 16 * table_slots, None, rate_128),
+    ]  # fmt: skip
+    made = [
+        Size(
+            structure=name,
+            n_bytes=n_bytes,
+            bytes_per_key=round(n_bytes / n_items, 3),
+            k=k,
+            fp_rate=float(f"{rate:.3g}"),
+            partitions=math.ceil(n_bytes / memory),
+        )
+        for name, n_bytes, k, rate in found
+    ]
+    good = [size for size in made if size.fp_rate <= fp_rate * TOLERANCE]
+    smallest = min(good or made[-1:], key=lambda size: size.n_bytes).structure
+    return Sizes(n_items=n_items, fp_rate=fp_rate, memory=memory, sizes=made, smallest=smallest)
+
+
+def _classic(n_items: int, fp_rate: float) -> tuple[int, int, float]:
+    """Bytes in whole words of 64 bits, positions, rate; one more word until the rate is met."""
+    n_bits = -n_items * math.log(fp_rate) / math.log(2) ** 2
+    k = max(1, round(n_bits / n_items * math.log(2)))
+    # At a whole k the rate that is asked for takes a little more than at the best one.
+    n_bits = -k * n_items / math.log(1 - fp_rate ** (1 / k))
+    n_words = math.ceil(n_bits / 64)
+    rate = (1 - math.exp(-k * n_items / (64 * n_words))) ** k
+    return 8 * n_words, k, rate + n_items / 2.0**64
+
+
+def table(found: Sizes) -> str:
+    """The sizes as text, a line each, and what they come to."""
+    lines = [f"{'structure':16} {'bytes':>20} {'a key':>8} {'k':>4} {'fp rate':>10} "
+             f"{'partitions':>10}"]  # fmt: skip
+    for one in found.sizes:
+        k = "" if one.k is None else str(one.k)
+        lines.append(
+            f"{one.structure:16} {one.n_bytes:20,} {one.bytes_per_key:8.3f} {k:>4} "
+            f"{one.fp_rate:10.3g} {one.partitions:10,}"
+        )
+    lines.append(f"{found.n_items:,} keys at {found.fp_rate:g}, {found.memory:,} bytes of memory: "
+                 f"{found.smallest} takes least")  # fmt: skip
+    return "\n".join(lines)
