@@ -79,9 +79,9 @@ def main() -> None:
                     marked[start : start + len(chunk)][where] = marks.view(np.bool_)
                     n_known += int(marks.sum())
                     start += len(chunk)
-                digest.update(own.blocks)
+                digest.update(own.blocks.data)
                 parts.append(own)
-            digest.update(np.packbits(marked))
+            digest.update(np.packbits(marked).data)
             print(f"{n} partitions: {arguments.keys / seconds / 1e6:.1f} million keys/s, "
                   f"{n_known} taken for known, {digest.hexdigest()[:16]}")  # fmt: skip
         whole = PartitionFilter(

@@ -51,7 +51,7 @@ def sizes(n_items: int, fp_rate: float, memory: int) -> Sizes:
 
     >>> found = sizes(1_000_000_000, 1e-6, 2**40)
     >>> found.smallest, found.sizes[0].n_bytes, found.sizes[1].n_bytes
-    ('classic Bloom', 4853099200, 3594397592)
+    ('classic Bloom', 4853099200, 3594409840)
     >>> sizes(1_000_000_000, 1e-12, 2**40).smallest  # two keys have one hash of 64 bits too often
     '128-bit hashes'
     """
