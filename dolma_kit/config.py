@@ -144,8 +144,11 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         "document"
     )
     method: Annotated[
-        Literal["bloom", "minhash"],
-        Meta(description="bloom: what is equal; minhash: documents that are nearly the same."),
+        Literal["bloom", "minhash", "substring"],
+        Meta(
+            description="bloom: what is equal; minhash: documents that are nearly the same; "
+            "substring: spans of text that occur before."
+        ),
     ] = "bloom"
     name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
     experiment: Annotated[
@@ -195,6 +198,16 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         Count | None, Meta(description="Numbers of a band (default: by the threshold).")
     ] = None
     seed: Annotated[int, Meta(description="Of the permutations of minhash.", ge=0)] = 0
+    substring_length: Annotated[
+        Count, Meta(description="Units of the shortest span that substring marks.")
+    ] = 50
+    substring_unit: Annotated[
+        Literal["tokens", "characters"],
+        Meta(description="Its units: words and punctuation marks (UAX #29), or code points."),
+    ] = "tokens"
+    shard_bytes: Annotated[
+        Count, Meta(description="Memory for a shard of substring's windows, of each worker.")
+    ] = 1 << 28
     format: Annotated[
         Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
     ] = "parquet"

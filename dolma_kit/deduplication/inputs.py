@@ -29,7 +29,7 @@ READING, WRITING = "hashing", "writing"
 #: settings that do not say how duplicates were found, but where to, or of what
 _NOT_HOW = ("attributes", "format", "limit", "text_key", "id_key", "expected_items")
 #: settings of which a method itself says what they decide
-_PLACES = ("partitions", "filter", "read_only", "rebuild")
+_PLACES = ("partitions", "filter", "read_only", "rebuild", "shard_bytes")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ class Inputs:
 OF_METHOD: dict[str, tuple[str, ...]] = {
     "bloom": ("expected_items", "fp_rate"),
     "minhash": ("ngram_length", "threshold", "bands", "rows", "seed"),
+    "substring": ("substring_length", "substring_unit"),
 }
 
 

@@ -2,7 +2,7 @@
 
 Every method reads each file once, decides over all of them together, and writes one attribute file
 beside each (`inputs`). `filtered` finds exact repeats by a Bloom filter, `near` documents that are
-nearly the same, by MinHash.
+nearly the same, by MinHash, `substring` spans of text, by the windows that occur before.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dolma_kit.summary import Summary, summarize, summarize_part
 METHODS = {
     "bloom": "dolma_kit.deduplication.filtered",
     "minhash": "dolma_kit.deduplication.near",
+    "substring": "dolma_kit.deduplication.substring",
 }
 
 
