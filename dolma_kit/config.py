@@ -140,9 +140,10 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     The first occurrence in canonical order (arguments as given, then paths, then rows) is kept.
     """
 
-    by: Annotated[Literal["document", "paragraph"], Meta(description="What is compared.")] = (
-        "document"
-    )
+    by: Annotated[
+        Literal["document", "paragraph", "ngram"],
+        Meta(description="What is compared; ngram: paragraphs by their n-grams, with bloom."),
+    ] = "document"
     method: Annotated[
         Literal["bloom", "minhash", "substring"],
         Meta(
@@ -186,7 +187,19 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         bool, Meta(description="Look keys up in the filter, add none: a list of what is to go.")
     ] = False
     rebuild: Annotated[bool, Meta(description="Start the filter again, whatever it holds.")] = False
-    ngram_length: Annotated[int, Meta(description="Words of an n-gram, for minhash.", ge=1)] = 5
+    ngram_length: Annotated[
+        Count, Meta(description="Words of an n-gram, for minhash and by ngram.")
+    ] = 5
+    stride: Annotated[
+        int, Meta(description="By ngram: words from one n-gram's begin to the next.", ge=0)
+    ] = 1
+    overlap_threshold: Annotated[
+        float,
+        Meta(description="By ngram: share of known n-grams that marks a paragraph.", ge=0, le=1),
+    ] = 1.0
+    skip_short_paragraphs: Annotated[
+        bool, Meta(description="By ngram: leave out paragraphs of fewer than two n-grams.")
+    ] = False
     threshold: Annotated[
         float,
         Meta(description="Jaccard similarity from which minhash links documents.", gt=0, lt=1),

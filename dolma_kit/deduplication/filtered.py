@@ -9,7 +9,9 @@ disk, what it holds counts as having occurred before; with `--read-only` nothing
 
 By document: the score `name`, 1.0 for a duplicate, else 0.0. By paragraph: the spans `name`, each
 over a duplicate and the separator that follows it, with the score 1.0; and the score
-`<name>_fraction`, the spans' share of the text's code points (0.0 of an empty text).
+`<name>_fraction`, the spans' share of the text's code points (0.0 of an empty text). By n-gram the
+same columns: a span for each paragraph of whose n-grams a share of at least `overlap_threshold`
+occurs before, with that share for its score, rounded to 5 decimals.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attribute_files, attributes, files
+from dolma_kit import attribute_files, attributes, files, kernels
 from dolma_kit.attributes import Format, Kind, Spans
 from dolma_kit.deduplication.inputs import Inputs
 from dolma_kit.documents import Batch
@@ -40,7 +42,14 @@ if TYPE_CHECKING:
     from dolma_kit.deduplication.marking import MarkTask
 
 MARKING, FILLING = "marking", "filling"
+#: intermediate files, by what is compared
+KINDS = {
+    "document": ("hashes",),
+    "paragraph": ("hashes", "spans"),
+    "ngram": ("hashes", "spans", "grams", "paragraphs"),
+}
 KERNELS = ("unicode", "hashing", "paragraphs", "bloom")
+NGRAM_KERNELS = ("uax29", "windows", "minhash", "word_ngrams", "rounding")
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class WriteTask:
     format: Format
     name: str
     by: str
+    overlap_threshold: float
     made_by: dict[str, Any]
 
 
@@ -78,8 +88,9 @@ def plan(inputs: Inputs) -> Plan:
         min_length=settings.min_length,
         min_words=settings.min_words,
         skip_empty=settings.skip_empty,
+        **_ngrams(settings),
     )
-    described = dataclasses.asdict(selection)
+    described = {k: v for k, v in dataclasses.asdict(selection).items() if v is not None}
     if settings.expected_items is not None:
         size = bloom.size_for(settings.expected_items, settings.fp_rate)
         bloom.require_memory(size, settings.expected_items, settings.fp_rate, settings.partitions)
@@ -104,7 +115,8 @@ def plan(inputs: Inputs) -> Plan:
     made_by = inputs.made_by | more
 
     def write_task(i: int, path: str) -> WriteTask:
-        return WriteTask(i, tasks[0], path, format, name, by, made_by)
+        threshold = settings.overlap_threshold
+        return WriteTask(i, tasks[0], path, format, name, by, threshold, made_by)
 
     phases = [
         inputs.reading(Hasher, HashSink, lambda i: HashTask(i, temporary, selection)),
@@ -117,7 +129,19 @@ def plan(inputs: Inputs) -> Plan:
         inputs.between(FILLING, marking.fill, {FILLING: tasks[0]}),
         inputs.writing(write_file, write_task),
     ]
-    return inputs.plan(phases, columns(name, by), KERNELS, more)
+    needed = KERNELS + (NGRAM_KERNELS if by == "ngram" else ())
+    return inputs.plan(phases, columns(name, by), needed, more)
+
+
+def _ngrams(settings: Dedupe) -> dict[str, Any]:
+    """What of a selection is about n-grams. A stride of 0, as Dolma has it, is one of 1."""
+    if settings.by != "ngram":
+        return {}
+    return {
+        "ngram_length": settings.ngram_length,
+        "stride": max(settings.stride, 1),
+        "skip_short_paragraphs": settings.skip_short_paragraphs,
+    }
 
 
 def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +197,7 @@ class HashSink(Sink):
     def __init__(self, task: HashTask) -> None:
         from dolma_kit.deduplication.spill import Spill, SpillWriter
 
-        kinds = ("hashes", "spans") if task.selection.by == "paragraph" else ("hashes",)
+        kinds = KINDS[task.selection.by]
         self._spill = Spill(task.temporary, task.number)
         self._writer = SpillWriter(self._spill, kinds)
         self._broken = True
@@ -186,6 +210,8 @@ class HashSink(Sink):
         self._writer.write(rows, hashes=keys.hashes)
         if keys.spans is not None:
             self._writer.write(spans=keys.spans)
+        if keys.n_per_span is not None and keys.spans_per_document is not None:
+            self._writer.write(grams=keys.n_per_span, paragraphs=keys.spans_per_document)
 
     def end(self, read: Read) -> None:
         self._broken = False
@@ -210,36 +236,45 @@ def write_file(task: WriteTask) -> Result:
         return Result(counts={**counts, "duplicates": 0})
     made_by = task.made_by | {"shape": {"n_blocks": marked.n_blocks, "k": marked.k}}
     kinds = columns(task.name, task.by)
-    duplicate = marks_of(task.marking, task.number)
-    spans = spill.spans() if task.by == "paragraph" else None
-    first = 0
+    marks = marks_of(task.marking, task.number)
+    spans = None if task.by == "document" else spill.spans()
+    # By n-gram a paragraph has a score of its keys; else it is a key itself.
+    scores: NDArray[np.float64] = marks.astype(np.float64)
+    if task.by == "ngram":
+        scores = _shares(marks, spill.mapped("grams", "<i8"))
+        n_paragraphs = spill.mapped("paragraphs", "<i8")
+    is_duplicate = scores >= task.overlap_threshold if task.by == "ngram" else marks
+    first = first_document = 0
     with (
         files.write_atomically(task.output) as output,
         attribute_files.Writer(output, task.format, kinds, made_by) as writer,
     ):
         for rows in spill.rows():
-            n_characters, n_keys = (
+            n_characters, n_pieces = (
                 rows.column(name).to_numpy() for name in ("n_characters", "n_keys")
             )
-            key_offsets = np.concatenate(([0], np.cumsum(n_keys)))
-            last = first + int(key_offsets[-1])
+            if task.by == "ngram":
+                n_pieces = n_paragraphs[first_document : first_document + len(n_pieces)]
+            first_document += len(n_pieces)
+            offsets = np.concatenate(([0], np.cumsum(n_pieces)))
+            here = slice(first, first + int(offsets[-1]))
             if spans is None:
-                values: list[Any] = [_scores(duplicate[first:last], n_keys)]
+                values: list[Any] = [_scores(is_duplicate[here], n_pieces)]
             else:
-                found = _spans(duplicate[first:last], spans[first:last], key_offsets)
+                found = _spans(is_duplicate[here], scores[here], spans[here], offsets)
                 values = [found, _fractions(found, n_characters)]
             by_column = dict(zip(kinds, values, strict=True))
             ids, sources = rows.column("id"), rows.column("source")
             writer.write(
                 attribute_files.rows(ids, sources, n_characters, by_column, task.format, kinds)
             )
-            first = last
+            first = here.stop
     return Result(
         documents=about.documents,
         bytes_in=about.bytes_in,
         bytes_out=files.size(task.output),
         outputs=[task.output],
-        counts={**counts, "duplicates": int(duplicate.sum())},
+        counts={**counts, "duplicates": int(is_duplicate.sum())},
     )
 
 
@@ -252,16 +287,30 @@ def _scores(duplicate: NDArray[np.bool_], n_keys: NDArray[np.int64]) -> NDArray[
     return scores
 
 
-def _spans(
-    duplicate: NDArray[np.bool_], spans: NDArray[np.int64], key_offsets: NDArray[np.int64]
-) -> Spans:
-    """The duplicates among the keys, by document: document i has keys `key_offsets[i]` on."""
+def _shares(marks: NDArray[np.bool_], n_keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n_paragraphs,) float64: the share of each one's keys that occur before, to 5 decimals."""
     import numpy as np
 
-    where = np.flatnonzero(duplicate)
-    offsets = np.searchsorted(where, key_offsets).astype(np.int64)
-    start, end = spans[where, 0], spans[where, 1]
-    return Spans(offsets, start, end, np.ones(len(where), np.float64))
+    known = np.concatenate(([0], np.cumsum(marks, dtype=np.int64)))
+    ends = np.cumsum(n_keys)
+    shares: NDArray[np.float64] = kernels.rounding.round5(
+        (known[ends] - known[ends - n_keys]) / n_keys
+    )
+    return shares
+
+
+def _spans(
+    is_duplicate: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    spans: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+) -> Spans:
+    """The duplicates among paragraphs, by document: document i has those from `offsets[i]` on."""
+    import numpy as np
+
+    where = np.flatnonzero(is_duplicate)
+    of_documents = np.searchsorted(where, offsets).astype(np.int64)
+    return Spans(of_documents, spans[where, 0], spans[where, 1], scores[where])
 
 
 def _fractions(spans: Spans, n_characters: NDArray[np.int64]) -> NDArray[np.float64]:

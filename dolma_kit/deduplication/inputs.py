@@ -63,8 +63,10 @@ class Inputs:
 
     def _deciding(self) -> dict[str, Any]:
         """The settings that decide; of methods' own, those of this one."""
-        others = {key for keys in OF_METHOD.values() for key in keys}.union(_PLACES)
+        others = {key for keys in OF_METHOD.values() for key in keys}.union(_PLACES, OF_NGRAMS)
         own = OF_METHOD[self.settings.method]
+        if self.settings.by == "ngram":
+            own += OF_NGRAMS
         found = self.settings.deciding().items()
         return {k: v for k, v in found if k in own or k not in others}
 
@@ -136,6 +138,8 @@ OF_METHOD: dict[str, tuple[str, ...]] = {
     "minhash": ("ngram_length", "threshold", "bands", "rows", "seed"),
     "substring": ("substring_length", "substring_unit"),
 }
+#: and settings that count by n-gram
+OF_NGRAMS = ("ngram_length", "stride", "overlap_threshold", "skip_short_paragraphs")
 
 
 def inputs_of(settings: Dedupe) -> Inputs:

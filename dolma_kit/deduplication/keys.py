@@ -2,7 +2,9 @@
 
 By document a key is its `text`, its `id`, or a string in its metadata, named by a dotted path. By
 paragraph, each piece of the text between separators is one. A hash is XXH64 (seed 0) of the key's
-UTF-8; keys that are equal byte by byte are duplicates, nothing is normalized.
+UTF-8; keys that are equal byte by byte are duplicates, nothing is normalized. By n-gram, there is
+a key for each distinct n-gram of a paragraph (`kernels.word_ngrams`); being distinct, none of them
+is ever known by another of the same paragraph.
 
 Some keys take no part: they are neither remembered nor ever duplicates. Those are the ones of
 nothing but white space (unless `skip_empty` is false), the ones of fewer than `min_length` code
@@ -33,12 +35,15 @@ SEED = np.uint64(0)
 class Selection:
     """Which parts of a document are keys; the fields are those of `config.Dedupe`."""
 
-    by: Literal["document", "paragraph"] = "document"
+    by: Literal["document", "paragraph", "ngram"] = "document"
     key: str = "text"
     separator: str = "\n"
     min_length: int = 0
     min_words: int = 0
     skip_empty: bool = True
+    ngram_length: int | None = None  # this and those below by n-gram only
+    stride: int | None = None
+    skip_short_paragraphs: bool | None = None
 
     def __post_init__(self) -> None:
         parts = self.key.split(".")
@@ -48,7 +53,7 @@ class Selection:
             raise ConfigError(
                 f"no key {self.key!r}: it is text, id, or a path into the metadata: metadata.url"
             )
-        if self.by == "paragraph" and self.key != "text":
+        if self.by != "document" and self.key != "text":
             raise ConfigError(f"paragraphs are those of the text: no key {self.key!r} with them")
 
 
@@ -56,17 +61,19 @@ class Keys(NamedTuple):
     """The keys of a batch that take part, document by document in order.
 
     `spans` are the paragraphs' places in code points of their document, separator included; by
-    document None.
+    document None. By n-gram a span has many keys.
     """
 
     hashes: NDArray[np.uint64]  # (n_keys,)
     n_per_document: NDArray[np.int64]  # (n_docs,)
-    spans: NDArray[np.int64] | None  # (n_keys, 2) start, end
+    spans: NDArray[np.int64] | None  # (n_spans, 2) start, end
+    n_per_span: NDArray[np.int64] | None = None  # (n_spans,)
+    spans_per_document: NDArray[np.int64] | None = None  # (n_docs,)
 
 
 def keys_of(batch: Batch, selection: Selection) -> Keys:
     """The batch's keys; DataError, with file and line, for a document that has not got its own."""
-    if selection.by == "paragraph":
+    if selection.by != "document":
         return _paragraph_keys(batch, selection)
     if selection.key == "text":
         data, offsets = batch.text_bytes, batch.offsets
@@ -91,9 +98,22 @@ def _paragraph_keys(batch: Batch, selection: Selection) -> Keys:
     if selection.min_length > 0:
         chosen &= kernels.paragraphs.code_points(data, starts, ends) >= selection.min_length
     where = np.flatnonzero(chosen)
-    hashes = kernels.hashing.hash_slices(data, starts[where], ends[where], SEED)
-    n_per_document = np.diff(np.searchsorted(where, first)).astype(np.int64)
-    return Keys(hashes, n_per_document, np.stack((from_[where], to[where]), axis=1))
+    if selection.by == "paragraph":
+        hashes = kernels.hashing.hash_slices(data, starts[where], ends[where], SEED)
+        n_per_document = np.diff(np.searchsorted(where, first)).astype(np.int64)
+        return Keys(hashes, n_per_document, np.stack((from_[where], to[where]), axis=1))
+    assert selection.ngram_length is not None
+    hashes, n_per_slice = kernels.word_ngrams.of_slices(
+        data, starts[where], ends[where], selection.ngram_length, selection.stride or 1,
+        skip_short=bool(selection.skip_short_paragraphs),
+    )  # fmt: skip
+    has_keys = np.flatnonzero(n_per_slice)
+    where, n_per_span = where[has_keys], n_per_slice[has_keys]
+    bounds = np.searchsorted(where, first)
+    offsets = np.concatenate(([0], np.cumsum(n_per_span)))[bounds]
+    spans = np.stack((from_[where], to[where]), axis=1)
+    spans_per_document = np.diff(bounds).astype(np.int64)
+    return Keys(hashes, np.diff(offsets).astype(np.int64), spans, n_per_span, spans_per_document)
 
 
 def _worth_keeping(

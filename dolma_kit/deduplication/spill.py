@@ -5,7 +5,9 @@ They lie in the ledger's temporary folder, numbered by the input's place in cano
     NNNNNN.rows     Arrow stream: id, source, n_characters, n_keys, line of each document
     NNNNNN.json     About: what was read
     NNNNNN.hashes   uint64, little-endian: the keys' hashes, in order
-    NNNNNN.spans    int64, little-endian: start and end of each key, by paragraph only
+    NNNNNN.spans    int64, little-endian: start and end of each paragraph that takes part
+    NNNNNN.grams    int64, little-endian: how many keys each of those has, by n-gram only
+    NNNNNN.paragraphs  int64, little-endian: how many of those each document has, by n-gram only
     NNNNNN.bands    uint64, little-endian, (n_bands, n_docs): the keys of bands, for MinHash
 """
 
@@ -70,7 +72,7 @@ class Spill:
         return self.mapped("hashes", "<u8")
 
     def spans(self) -> NDArray[np.int64]:
-        """(n_keys, 2) int64, mapped from disk."""
+        """(n_spans, 2) int64, mapped from disk."""
         return self.mapped("spans", "<i8").reshape(-1, 2)
 
     def mapped(self, kind: str, dtype: str) -> NDArray[Any]:

@@ -48,7 +48,7 @@ _KEYS = types.Array(types.uint64, 2, "C")
 
 
 @njit(inline="always")
-def _mix64(z: np.uint64) -> np.uint64:
+def mix64(z: np.uint64) -> np.uint64:
     z = (z ^ (z >> _30)) * _MIX_1
     z = (z ^ (z >> _27)) * _MIX_2
     return z ^ (z >> _31)
@@ -127,14 +127,14 @@ def _signatures(
                 n_bytes += 1
                 i += 1
                 if n_bytes & 7 == 0:
-                    word, chunk = _mix64((word ^ chunk) + _GAMMA), uint64(0)
-            word = _mix64((word ^ chunk) + _GAMMA * uint64(n_bytes))
+                    word, chunk = mix64((word ^ chunk) + _GAMMA), uint64(0)
+            word = mix64((word ^ chunk) + _GAMMA * uint64(n_bytes))
             total = total * _BASE + word - last_words[place] * leaving
             last_words[place] = word
             place = place + 1 if place + 1 < n else 0
             n_words += 1
             if n_words >= n:
-                grams[n_waiting] = uint32(_mix64(total) >> _32)
+                grams[n_waiting] = uint32(mix64(total) >> _32)
                 n_waiting += 1
                 if n_waiting == _AT_ONCE:
                     lower_minima(grams, n_waiting, multipliers, masks, minima)
@@ -142,7 +142,7 @@ def _signatures(
         counts[doc] = n_words - n + 1
         if n_words < n:
             counts[doc] = n_waiting = min(n_words, 1)
-            grams[0] = uint32(_mix64(total) >> _32)
+            grams[0] = uint32(mix64(total) >> _32)
         lower_minima(grams, n_waiting, multipliers, masks, minima)
     return made, counts
 
@@ -179,6 +179,6 @@ def band_keys(
         for band in range(n_bands):
             h = uint64(band)
             for row in range(n_rows):
-                h = _mix64((h ^ uint64(signatures[doc, band * n_rows + row])) + _GAMMA)
+                h = mix64((h ^ uint64(signatures[doc, band * n_rows + row])) + _GAMMA)
             keys[band, doc] = h
     return keys

@@ -125,7 +125,7 @@ def _of_characters(
     cache=True,
     nogil=True,
 )
-def _visible(
+def visible(
     text: npt.NDArray[np.uint8],
     starts: npt.NDArray[np.int64],
     first: npt.NDArray[np.int64],
@@ -243,7 +243,7 @@ def of_tokens(
     uint32: where each starts and ends, in code points of its document.
     """
     first, word_ends = uax29.words(text_bytes, starts, ends)
-    counts, in_bytes, in_characters = _visible(text_bytes, starts, first, word_ends)
+    counts, in_bytes, in_characters = visible(text_bytes, starts, first, word_ends)
     powers = (np.uint64(pow(base, 2 * n - 1, PRIME)) for base in BASES)
     prints, places = _of_tokens(text_bytes, counts, in_bytes, n, *powers)
     return prints, places, counts, in_characters
