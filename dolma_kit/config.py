@@ -145,10 +145,10 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         Meta(description="What is compared; ngram: paragraphs by their n-grams, with bloom."),
     ] = "document"
     method: Annotated[
-        Literal["bloom", "minhash", "substring"],
+        Literal["bloom", "exact", "minhash", "substring"],
         Meta(
-            description="bloom: what is equal; minhash: documents that are nearly the same; "
-            "substring: spans of text that occur before."
+            description="bloom: what is equal, in little memory; exact: by sorting; minhash: "
+            "documents that are nearly the same; substring: spans of text that occur before."
         ),
     ] = "bloom"
     name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
@@ -177,7 +177,7 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     ] = 1e-6
     partitions: Annotated[
         Count,
-        Meta(description="Parts of the filter, or of a band: one of them has to fit in memory."),
+        Meta(description="Parts of the filter, or of keys: one of them has to fit in memory."),
     ] = 1
     filter: Annotated[
         str | None,

@@ -20,7 +20,7 @@ import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dolma_kit.config import Dedupe
     from dolma_kit.deduplication.keys import Selection
     from dolma_kit.deduplication.marking import MarkTask
+    from dolma_kit.deduplication.spill import Spill
 
 MARKING, FILLING = "marking", "filling"
 #: intermediate files, by what is compared
@@ -59,6 +60,7 @@ class HashTask:
     number: int
     temporary: str
     selection: Selection
+    with_checks: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,9 @@ class WriteTask:
 def plan(inputs: Inputs) -> Plan:
     """Hashes and marks belong to the first folder's ledger."""
     from dolma_kit.deduplication import bloom, marking
-    from dolma_kit.deduplication.keys import Selection
 
     settings, temporary = inputs.settings, inputs.temporary
-    selection = Selection(
-        by=settings.by,
-        key=settings.key,
-        separator=settings.separator,
-        min_length=settings.min_length,
-        min_words=settings.min_words,
-        skip_empty=settings.skip_empty,
-        **_ngrams(settings),
-    )
+    selection = selection_of(settings)
     described = {k: v for k, v in dataclasses.asdict(selection).items() if v is not None}
     if settings.expected_items is not None:
         size = bloom.size_for(settings.expected_items, settings.fp_rate)
@@ -133,15 +126,22 @@ def plan(inputs: Inputs) -> Plan:
     return inputs.plan(phases, columns(name, by), needed, more)
 
 
-def _ngrams(settings: Dedupe) -> dict[str, Any]:
-    """What of a selection is about n-grams. A stride of 0, as Dolma has it, is one of 1."""
-    if settings.by != "ngram":
-        return {}
-    return {
-        "ngram_length": settings.ngram_length,
-        "stride": max(settings.stride, 1),
-        "skip_short_paragraphs": settings.skip_short_paragraphs,
-    }
+def selection_of(settings: Dedupe) -> Selection:
+    """What of a document is a key. A stride of 0, as Dolma has it, is one of 1."""
+    from dolma_kit.deduplication.keys import Selection
+
+    by_ngram = settings.by == "ngram"
+    return Selection(
+        by=settings.by,
+        key=settings.key,
+        separator=settings.separator,
+        min_length=settings.min_length,
+        min_words=settings.min_words,
+        skip_empty=settings.skip_empty,
+        ngram_length=settings.ngram_length if by_ngram else None,
+        stride=max(settings.stride, 1) if by_ngram else None,
+        skip_short_paragraphs=settings.skip_short_paragraphs if by_ngram else None,
+    )
 
 
 def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, Any]:
@@ -181,13 +181,13 @@ class Hasher:
     """The worker: the hashes of a batch's keys, and what writing needs of its documents."""
 
     def __init__(self, task: HashTask) -> None:
-        self._selection = task.selection
+        self._task = task
 
     def __call__(self, batch: Batch) -> tuple[Any, Any]:
         from dolma_kit.deduplication.keys import keys_of
         from dolma_kit.deduplication.spill import rows_of
 
-        keys = keys_of(batch, self._selection)
+        keys = keys_of(batch, self._task.selection, with_checks=self._task.with_checks)
         return rows_of(batch, keys.n_per_document), keys
 
 
@@ -197,7 +197,7 @@ class HashSink(Sink):
     def __init__(self, task: HashTask) -> None:
         from dolma_kit.deduplication.spill import Spill, SpillWriter
 
-        kinds = KINDS[task.selection.by]
+        kinds = KINDS[task.selection.by] + (("checks",) if task.with_checks else ())
         self._spill = Spill(task.temporary, task.number)
         self._writer = SpillWriter(self._spill, kinds)
         self._broken = True
@@ -210,6 +210,8 @@ class HashSink(Sink):
         self._writer.write(rows, hashes=keys.hashes)
         if keys.spans is not None:
             self._writer.write(spans=keys.spans)
+        if keys.checks is not None:
+            self._writer.write(checks=keys.checks)
         if keys.n_per_span is not None and keys.spans_per_document is not None:
             self._writer.write(grams=keys.n_per_span, paragraphs=keys.spans_per_document)
 
@@ -223,37 +225,67 @@ class HashSink(Sink):
 
 def write_file(task: WriteTask) -> Result:
     """Make one attribute file of an input's marks."""
-    import numpy as np
-
     from dolma_kit.deduplication.marking import marked_of, marks_of
     from dolma_kit.deduplication.spill import Spill
 
     spill = Spill(task.marking.temporary, task.number)
-    about = spill.about()
     marked = marked_of(task.marking.temporary)
-    counts: dict[str, Any] = {"sha256": about.sha256, "found": msgspec.to_builtins(marked)}
-    if about.set_aside:
-        return Result(counts={**counts, "duplicates": 0})
+    found = msgspec.to_builtins(marked)
+    if spill.about().set_aside:
+        return nothing_of(spill, found)
     made_by = task.made_by | {"shape": {"n_blocks": marked.n_blocks, "k": marked.k}}
-    kinds = columns(task.name, task.by)
     marks = marks_of(task.marking, task.number)
-    spans = None if task.by == "document" else spill.spans()
+    return write_marks(
+        spill, marks, Output(task.output, task.format, task.name, task.by, made_by),
+        found, task.overlap_threshold,
+    )  # fmt: skip
+
+
+class Output(NamedTuple):
+    """An attribute file to be written; `by` is what was compared, `made_by` goes into it."""
+
+    path: str
+    format: Format
+    name: str
+    by: str
+    made_by: dict[str, Any]
+
+
+def nothing_of(spill: Spill, found: dict[str, Any]) -> Result:
+    """The result for an input of which there are to be no attributes."""
+    return Result(counts={"sha256": spill.about().sha256, "found": found, "duplicates": 0})
+
+
+def write_marks(
+    spill: Spill,
+    marks: NDArray[np.bool_],
+    out: Output,
+    found: dict[str, Any],
+    overlap_threshold: float = 1.0,
+) -> Result:
+    """Make one attribute file; `marks` (n_keys,) says which of an input's keys occur before."""
+    import numpy as np
+
+    about = spill.about()
+    kinds = columns(out.name, out.by)
+    spans = None if out.by == "document" else spill.spans()
     # By n-gram a paragraph has a score of its keys; else it is a key itself.
     scores: NDArray[np.float64] = marks.astype(np.float64)
-    if task.by == "ngram":
+    is_duplicate = marks
+    if out.by == "ngram":
         scores = _shares(marks, spill.mapped("grams", "<i8"))
         n_paragraphs = spill.mapped("paragraphs", "<i8")
-    is_duplicate = scores >= task.overlap_threshold if task.by == "ngram" else marks
+        is_duplicate = scores >= overlap_threshold
     first = first_document = 0
     with (
-        files.write_atomically(task.output) as output,
-        attribute_files.Writer(output, task.format, kinds, made_by) as writer,
+        files.write_atomically(out.path) as output,
+        attribute_files.Writer(output, out.format, kinds, out.made_by) as writer,
     ):
         for rows in spill.rows():
             n_characters, n_pieces = (
                 rows.column(name).to_numpy() for name in ("n_characters", "n_keys")
             )
-            if task.by == "ngram":
+            if out.by == "ngram":
                 n_pieces = n_paragraphs[first_document : first_document + len(n_pieces)]
             first_document += len(n_pieces)
             offsets = np.concatenate(([0], np.cumsum(n_pieces)))
@@ -261,20 +293,20 @@ def write_file(task: WriteTask) -> Result:
             if spans is None:
                 values: list[Any] = [_scores(is_duplicate[here], n_pieces)]
             else:
-                found = _spans(is_duplicate[here], scores[here], spans[here], offsets)
-                values = [found, _fractions(found, n_characters)]
+                own = _spans(is_duplicate[here], scores[here], spans[here], offsets)
+                values = [own, _fractions(own, n_characters)]
             by_column = dict(zip(kinds, values, strict=True))
             ids, sources = rows.column("id"), rows.column("source")
             writer.write(
-                attribute_files.rows(ids, sources, n_characters, by_column, task.format, kinds)
+                attribute_files.rows(ids, sources, n_characters, by_column, out.format, kinds)
             )
             first = here.stop
     return Result(
         documents=about.documents,
         bytes_in=about.bytes_in,
-        bytes_out=files.size(task.output),
-        outputs=[task.output],
-        counts={**counts, "duplicates": int(is_duplicate.sum())},
+        bytes_out=files.size(out.path),
+        outputs=[out.path],
+        counts={"sha256": about.sha256, "found": found, "duplicates": int(is_duplicate.sum())},
     )
 
 

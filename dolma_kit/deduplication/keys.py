@@ -28,7 +28,7 @@ from dolma_kit.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from dolma_kit.documents import Batch
 
-SEED = np.uint64(0)
+SEED, CHECK_SEED = np.uint64(0), np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,16 @@ class Keys(NamedTuple):
     spans: NDArray[np.int64] | None  # (n_spans, 2) start, end
     n_per_span: NDArray[np.int64] | None = None  # (n_spans,)
     spans_per_document: NDArray[np.int64] | None = None  # (n_docs,)
+    checks: NDArray[np.uint64] | None = None  # (n_keys,): a second hash, if it was asked for
 
 
-def keys_of(batch: Batch, selection: Selection) -> Keys:
-    """The batch's keys; DataError, with file and line, for a document that has not got its own."""
+def keys_of(batch: Batch, selection: Selection, *, with_checks: bool = False) -> Keys:
+    """The batch's keys; DataError, with file and line, for a document that has not got its own.
+
+    `with_checks` hashes them a second time, with CHECK_SEED; not by n-gram.
+    """
     if selection.by != "document":
-        return _paragraph_keys(batch, selection)
+        return _paragraph_keys(batch, selection, with_checks)
     if selection.key == "text":
         data, offsets = batch.text_bytes, batch.offsets
     elif selection.key == "id":
@@ -86,11 +90,20 @@ def keys_of(batch: Batch, selection: Selection) -> Keys:
     if selection.min_length > 0:
         chosen &= kernels.paragraphs.code_points(data, starts, ends) >= selection.min_length
     chosen &= _worth_keeping(data, starts, ends, selection)
-    hashes = kernels.hashing.hash_slices(data, starts[chosen], ends[chosen], SEED)
-    return Keys(hashes, chosen.astype(np.int64), None)
+    hashes, checks = _hashes(data, starts[chosen], ends[chosen], with_checks)
+    return Keys(hashes, chosen.astype(np.int64), None, checks=checks)
 
 
-def _paragraph_keys(batch: Batch, selection: Selection) -> Keys:
+def _hashes(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], with_checks: bool
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64] | None]:
+    hashes = kernels.hashing.hash_slices(data, starts, ends, SEED)
+    if not with_checks:
+        return hashes, None
+    return hashes, kernels.hashing.hash_slices(data, starts, ends, CHECK_SEED)
+
+
+def _paragraph_keys(batch: Batch, selection: Selection, with_checks: bool) -> Keys:
     separator = np.frombuffer(selection.separator.encode(), np.uint8)
     data = batch.text_bytes
     first, starts, ends, from_, to = kernels.paragraphs.split(data, batch.offsets, separator)
@@ -99,9 +112,10 @@ def _paragraph_keys(batch: Batch, selection: Selection) -> Keys:
         chosen &= kernels.paragraphs.code_points(data, starts, ends) >= selection.min_length
     where = np.flatnonzero(chosen)
     if selection.by == "paragraph":
-        hashes = kernels.hashing.hash_slices(data, starts[where], ends[where], SEED)
+        hashes, checks = _hashes(data, starts[where], ends[where], with_checks)
         n_per_document = np.diff(np.searchsorted(where, first)).astype(np.int64)
-        return Keys(hashes, n_per_document, np.stack((from_[where], to[where]), axis=1))
+        spans = np.stack((from_[where], to[where]), axis=1)
+        return Keys(hashes, n_per_document, spans, checks=checks)
     assert selection.ngram_length is not None
     hashes, n_per_slice = kernels.word_ngrams.of_slices(
         data, starts[where], ends[where], selection.ngram_length, selection.stride or 1,

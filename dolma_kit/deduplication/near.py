@@ -95,6 +95,7 @@ class ClusterTask:
     forests: tuple[str, ...]
     n_inputs: int
     temporary: str
+    left_out: str = "without_words"  # what the count of documents that take no part is called
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,7 @@ def plan(inputs: Inputs) -> Plan:
     writing = inputs.writing(
         write, lambda i, path: WriteTask(i, n, temporary, path, format, name, made_by)
     )
-    listing = ListTask(
-        temporary,
-        f"{inputs.folders[0]}.duplicates.parquet",
-        tuple(shard.src for shard, _ in inputs.shards),
-        made_by,
-    )
+    listing = list_task(inputs, made_by)
     list_unit = Unit(
         "duplicates", listing, inputs.paths, inputs.folders[0], 0, (glob.escape(listing.output),)
     )
@@ -152,6 +148,11 @@ def plan(inputs: Inputs) -> Plan:
         dataclasses.replace(writing, units=[*writing.units, list_unit]),
     ]
     return inputs.plan(phases, columns(name), KERNELS)
+
+
+def list_task(inputs: Inputs, made_by: dict[str, Any]) -> ListTask:
+    srcs = tuple(shard.src for shard, _ in inputs.shards)
+    return ListTask(inputs.temporary, f"{inputs.folders[0]}.duplicates.parquet", srcs, made_by)
 
 
 def columns(name: str) -> dict[str, Kind]:
@@ -223,7 +224,7 @@ def cluster(task: ClusterTask) -> Result:
     n_words = np.concatenate([spill.n_keys_of_documents() for spill in spills])
     found = {
         "documents": len(roots),
-        "without_words": int((n_words == 0).sum()),
+        task.left_out: int((n_words == 0).sum()),
         "duplicates": int((roots != np.arange(len(roots))).sum()),
         "clusters": int((sizes > 1).sum()),
         "largest_cluster": int(sizes.max(initial=0)),
@@ -252,7 +253,7 @@ def write(task: WriteTask | ListTask) -> Result:
     return _write_list(task) if isinstance(task, ListTask) else _write_attributes(task)
 
 
-def _found(temporary: str) -> dict[str, int]:
+def found_in(temporary: str) -> dict[str, int]:
     with open(os.path.join(temporary, FOUND), "rb") as stream:
         return msgspec.json.decode(stream.read(), type=dict[str, int])
 
@@ -264,7 +265,7 @@ def _write_attributes(task: WriteTask) -> Result:
 
     spill = Spill(task.temporary, task.number)
     about = spill.about()
-    counts = {"sha256": about.sha256, "found": _found(task.temporary)}
+    counts = {"sha256": about.sha256, "found": found_in(task.temporary)}
     if about.set_aside:
         return Result(counts={**counts, "duplicates": 0})
     roots, sizes = _clusters(task.temporary)
@@ -339,7 +340,7 @@ def _write_list(task: ListTask) -> Result:
                 pa.array(sizes[span][goes]),
             ]
             writer.write_batch(pa.record_batch(columns, schema=schema))
-    counts = {"found": _found(task.temporary)}
+    counts = {"found": found_in(task.temporary)}
     return Result(bytes_out=files.size(task.output), outputs=[task.output], counts=counts)
 
 

@@ -5,6 +5,7 @@ They lie in the ledger's temporary folder, numbered by the input's place in cano
     NNNNNN.rows     Arrow stream: id, source, n_characters, n_keys, line of each document
     NNNNNN.json     About: what was read
     NNNNNN.hashes   uint64, little-endian: the keys' hashes, in order
+    NNNNNN.checks   uint64, little-endian: a second hash of each key, of the method exact only
     NNNNNN.spans    int64, little-endian: start and end of each paragraph that takes part
     NNNNNN.grams    int64, little-endian: how many keys each of those has, by n-gram only
     NNNNNN.paragraphs  int64, little-endian: how many of those each document has, by n-gram only

@@ -1,8 +1,9 @@
 """The stage `dedupe`: documents in, attributes out that mark what occurs before.
 
 Every method reads each file once, decides over all of them together, and writes one attribute file
-beside each (`inputs`). `filtered` finds exact repeats by a Bloom filter, `near` documents that are
-nearly the same, by MinHash, `substring` spans of text, by the windows that occur before.
+beside each (`inputs`). `filtered` finds repeats by a Bloom filter, `exact` by sorting, `near`
+documents that are nearly the same, by MinHash, `substring` spans of text, by the windows that occur
+before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dolma_kit.summary import Summary, summarize, summarize_part
 
 METHODS = {
     "bloom": "dolma_kit.deduplication.filtered",
+    "exact": "dolma_kit.deduplication.exact",
     "minhash": "dolma_kit.deduplication.near",
     "substring": "dolma_kit.deduplication.substring",
 }
