@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -146,6 +147,26 @@ def _dolma_rows(
     )
 
 
+@dataclass(frozen=True)
+class Documents:
+    """What a reader looks at of documents, where there is no batch of them: rows that have `id`
+    and `line`, and the number of the first of them in the file."""
+
+    first_row: int
+    table: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self.table.column("id").to_pylist())
+
+    @property
+    def lines(self) -> list[int]:
+        return list(self.table.column("line").to_pylist())
+
+
 class Reader:
     """Reads an attribute file beside its documents, batch by batch, and checks that they match.
 
@@ -173,7 +194,7 @@ class Reader:
         else:
             self._tables = _without(row, self._jsonl_tables())
 
-    def read(self, batch: Batch) -> pa.Table:
+    def read(self, batch: Batch | Documents) -> pa.Table:
         """The rows of a batch's documents: `id` and the wanted columns, as Arrow."""
         import pyarrow as pa
 
@@ -196,7 +217,7 @@ class Reader:
         self._row += len(batch)
         return table
 
-    def _check_ids(self, table: pa.Table, batch: Batch) -> None:
+    def _check_ids(self, table: pa.Table, batch: Batch | Documents) -> None:
         ids = table.column("id").combine_chunks()
         ids = ids.chunk(0) if hasattr(ids, "chunk") else ids
         if ids.equals(batch.table.column("id")):

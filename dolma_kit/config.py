@@ -169,6 +169,13 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     skip_empty: Annotated[
         bool, Meta(description="Keys of nothing but white space are no duplicates.")
     ] = True
+    keep: Annotated[
+        str,
+        Meta(
+            description="Which of equal ones stays: first, longest, source:A,B, or a column of "
+            "scores, highest first (-COLUMN: lowest)."
+        ),
+    ] = "first"
     expected_items: Annotated[
         Count | None, Meta(description="Keys to size the filter for (default: counted first).")
     ] = None

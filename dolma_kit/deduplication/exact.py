@@ -26,7 +26,7 @@ import msgspec
 
 from dolma_kit import files
 from dolma_kit.attributes import Format
-from dolma_kit.deduplication import filtered, near
+from dolma_kit.deduplication import filtered, keeping, near
 from dolma_kit.deduplication.inputs import Inputs
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Phase, Plan, Unit
@@ -51,6 +51,7 @@ class FindTask:
     n_inputs: int
     temporary: str
     by: str
+    by_place: bool  # the first is so by the places of documents, see `keeping`
 
     @property
     def repeats(self) -> str:
@@ -76,8 +77,10 @@ def plan(inputs: Inputs) -> Plan:
         raise ConfigError("--by ngram asks which keys are known: take --method bloom")
     selection = filtered.selection_of(settings)
     n_partitions = max(settings.partitions, FEWEST_PARTITIONS)
+    ranking, more = keeping.ranking(inputs)
     finding = tuple(
-        FindTask(i, n_partitions, n, temporary, settings.by) for i in range(n_partitions)
+        FindTask(i, n_partitions, n, temporary, settings.by, bool(ranking))
+        for i in range(n_partitions)
     )
     phases = [
         inputs.reading(
@@ -85,13 +88,14 @@ def plan(inputs: Inputs) -> Plan:
             filtered.HashSink,
             lambda i: filtered.HashTask(i, temporary, selection, with_checks=True),
         ),
+        *ranking,
         inputs.between(FINDING, find, {f"{FINDING} {i}": task for i, task in enumerate(finding)}),
     ]
     if settings.by == "paragraph":
         phases += _by_paragraph(inputs, finding)
-        return inputs.plan(phases, filtered.columns(inputs.name, "paragraph"), KERNELS)
+        return inputs.plan(phases, filtered.columns(inputs.name, "paragraph"), KERNELS, more)
     phases += _by_document(inputs, finding)
-    return inputs.plan(phases, near.columns(inputs.name), KERNELS)
+    return inputs.plan(phases, near.columns(inputs.name), KERNELS, more)
 
 
 def _by_paragraph(inputs: Inputs, finding: tuple[FindTask, ...]) -> list[Phase]:
@@ -107,7 +111,11 @@ def _by_paragraph(inputs: Inputs, finding: tuple[FindTask, ...]) -> list[Phase]:
 def _by_document(inputs: Inputs, finding: tuple[FindTask, ...]) -> list[Phase]:
     temporary, n, made_by = inputs.temporary, len(inputs), inputs.made_by
     clustering = near.ClusterTask(
-        tuple(task.repeats for task in finding), n, temporary, left_out="without_key"
+        tuple(task.repeats for task in finding),
+        n,
+        temporary,
+        left_out="without_key",
+        by_place=finding[0].by_place,
     )
     format, name = inputs.settings.format, inputs.name
     writing = inputs.writing(
@@ -127,10 +135,13 @@ def find(task: FindTask) -> Result:
     """Find the keys of one partition that occur before, and the first of each."""
     import numpy as np
 
+    from dolma_kit.deduplication.keeping import places_in
     from dolma_kit.deduplication.linking import part_of
     from dolma_kit.deduplication.spill import Spill
 
-    hashes, checks, numbers, first = [], [], [], 0
+    hashes, checks, numbers, key_places = [], [], [], []
+    first = first_document = 0
+    places = places_in(task.temporary) if task.by_place else None
     spills = [Spill(task.temporary, i) for i in range(task.n_inputs)]
     _require_memory(sum(spill.n_keys for spill in spills), task.n_partitions)
     for spill in spills:
@@ -138,15 +149,20 @@ def find(task: FindTask) -> Result:
         own = np.flatnonzero(part_of(found, task.n_partitions) == task.partition)
         hashes.append(found[own])
         checks.append(spill.mapped("checks", "<u8")[own])
+        n_keys = spill.n_keys_of_documents()
+        if places is not None:
+            of_documents = places[first_document : first_document + len(n_keys)]
+            key_places.append(np.repeat(of_documents, n_keys)[own])
+        first_document += len(n_keys)
         if task.by == "document":
-            n_keys = spill.n_keys_of_documents()
             numbers.append(first + np.flatnonzero(n_keys)[own])
             first += len(n_keys)
         else:
             numbers.append(first + own)
             first += len(found)
     all_hashes, all_checks = np.concatenate(hashes), np.concatenate(checks)
-    order = np.lexsort((all_checks, all_hashes))  # equal ones stay in their order
+    by = [all_checks, all_hashes]  # equal ones stay in their order
+    order = np.lexsort([np.concatenate(key_places), *by] if task.by_place else by)
     all_hashes, all_checks = all_hashes[order], all_checks[order]
     ordered = np.concatenate(numbers)[order]
     repeats = np.zeros(len(order), np.bool_)

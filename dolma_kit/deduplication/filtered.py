@@ -4,8 +4,9 @@ Four phases. `hashing`, a unit a file, reads the documents and leaves their keys
 `marking`, a unit a partition of the filter, passes all hashes through it in canonical order;
 `filling` adds up what they found and keeps the filter, if that is asked for; `writing`, a unit a
 file, makes the attribute files. The first occurrence in canonical order is kept, a repeat within a
-document is a duplicate too, and no number of workers or partitions changes a byte. With a filter on
-disk, what it holds counts as having occurred before; with `--read-only` nothing else does.
+document is a duplicate too, and no number of workers or partitions changes a byte. With `--keep` a
+phase `ranking` sorts the documents (`keeping`), and keys pass in that order. With a filter on disk,
+what it holds counts as having occurred before; with `--read-only` nothing else does.
 
 By document: the score `name`, 1.0 for a duplicate, else 0.0. By paragraph: the spans `name`, each
 over a duplicate and the separator that follows it, with the score 1.0; and the score
@@ -26,6 +27,7 @@ import msgspec
 
 from dolma_kit import attribute_files, attributes, files, kernels
 from dolma_kit.attributes import Format, Kind, Spans
+from dolma_kit.deduplication import keeping
 from dolma_kit.deduplication.inputs import Inputs
 from dolma_kit.documents import Batch
 from dolma_kit.errors import ConfigError
@@ -87,7 +89,8 @@ def plan(inputs: Inputs) -> Plan:
     if settings.expected_items is not None:
         size = bloom.size_for(settings.expected_items, settings.fp_rate)
         bloom.require_memory(size, settings.expected_items, settings.fp_rate, settings.partitions)
-    more = _checked_filter(settings, described)
+    ranking, more = keeping.ranking(inputs)
+    more |= _checked_filter(settings, described)
     tasks = [
         marking.MarkTask(
             partition=i,
@@ -101,6 +104,7 @@ def plan(inputs: Inputs) -> Plan:
             path=settings.filter,
             read_only=settings.read_only,
             rebuild=settings.rebuild,
+            by_place=bool(ranking),
         )
         for i in range(settings.partitions)
     ]
@@ -113,6 +117,7 @@ def plan(inputs: Inputs) -> Plan:
 
     phases = [
         inputs.reading(Hasher, HashSink, lambda i: HashTask(i, temporary, selection)),
+        *ranking,
         inputs.between(
             MARKING,
             marking.mark,

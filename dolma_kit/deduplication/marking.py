@@ -56,6 +56,7 @@ class MarkTask:
     path: str | None = None
     read_only: bool = False
     rebuild: bool = False
+    by_place: bool = False  # keys pass in the order of their documents' places, see `keeping`
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,14 +120,19 @@ class PartitionFilter:
 
     def own(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Those of the hashes whose block is of this partition, in their order."""
+        return hashes[self.is_own(hashes)]
+
+    def is_own(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_] | slice:
+        """Which of the hashes have a block of this partition: (n,) bool, or a slice of all."""
         import numpy as np
 
         from dolma_kit.kernels.bloom import block_indices
 
         if self.last - self.first == self._geometry.n_blocks:
-            return hashes
+            return slice(None)
         blocks = block_indices(hashes, np.uint64(self._geometry.n_blocks))
-        return hashes[(blocks >= self.first) & (blocks < self.last)]
+        mine: NDArray[np.bool_] = (blocks >= self.first) & (blocks < self.last)
+        return mine
 
 
 class _Bits:
@@ -164,7 +170,8 @@ def mark(task: MarkTask) -> Result:
         filters.check_inputs(found.description, found.path, _inputs(task))
     n_expected, geometry = _size(task, found, n_keys)
     bloom.require_memory(geometry, n_expected, task.fp_rate, task.n_partitions)
-    counts, n_duplicates = [], 0
+    counts: list[int] = []
+    n_duplicates = 0
     outputs = [_path(task, task.partition, kind) for kind in ("marks", "json")]
     with ThreadPoolExecutor(task.threads) as threads:
         own = PartitionFilter(task, geometry, threads)
@@ -172,7 +179,11 @@ def mark(task: MarkTask) -> Result:
             found.read_blocks(own.first, own.blocks)
         with files.write_atomically(outputs[0], synced=False) as stream:
             bits = _Bits(stream)
-            for spill in spills:
+            if task.by_place:
+                marks, counts = _marks_by_place(task, own)
+                n_duplicates = int(marks.sum())
+                bits.write(marks)
+            for spill in () if task.by_place else spills:
                 hashes, n = spill.hashes(), 0
                 for start in range(0, len(hashes), KEYS_AT_ONCE):
                     mine = own.own(hashes[start : start + KEYS_AT_ONCE])
@@ -193,6 +204,35 @@ def mark(task: MarkTask) -> Result:
         with files.write_atomically(outputs[2], synced=False) as stream:
             stream.write(own.blocks.astype("<u8", copy=False).tobytes())
     return Result(outputs=outputs)
+
+
+def _marks_by_place(task: MarkTask, own: PartitionFilter) -> tuple[NDArray[np.uint8], list[int]]:
+    """The marks of a partition's keys, in canonical order, and how many each input has.
+
+    Memory: 40 bytes a key of the partition.
+    """
+    import numpy as np
+
+    from dolma_kit.deduplication.keeping import places_in
+    from dolma_kit.deduplication.spill import Spill
+
+    places, first = places_in(task.temporary), 0
+    hashes, key_places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    for i in range(len(task.srcs)):
+        spill = Spill(task.temporary, i)
+        n_keys = spill.n_keys_of_documents()
+        all_hashes = spill.hashes()
+        mine = own.is_own(all_hashes)
+        hashes.append(all_hashes[mine])
+        key_places.append(np.repeat(places[first : first + len(n_keys)], n_keys)[mine])
+        first += len(n_keys)
+    together = np.concatenate(hashes)
+    order = np.argsort(np.concatenate(key_places), kind="stable")
+    marks = np.zeros(len(together), np.uint8)
+    for start in range(0, len(order), KEYS_AT_ONCE):
+        some = order[start : start + KEYS_AT_ONCE]
+        marks[some] = own.look_up(together[some])
+    return marks, [len(part) for part in hashes[1:]]
 
 
 def fill(task: MarkTask) -> Result:

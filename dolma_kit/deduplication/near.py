@@ -32,7 +32,7 @@ import msgspec
 
 from dolma_kit import attribute_files, attributes, files, kernels
 from dolma_kit.attributes import Format, Kind
-from dolma_kit.deduplication import linking
+from dolma_kit.deduplication import keeping, linking
 from dolma_kit.deduplication.inputs import Inputs
 from dolma_kit.deduplication.linking import find_edges, join, roots_of
 from dolma_kit.documents import Batch
@@ -96,6 +96,7 @@ class ClusterTask:
     n_inputs: int
     temporary: str
     left_out: str = "without_words"  # what the count of documents that take no part is called
+    by_place: bool = False  # which one is kept, the places of documents say, see `keeping`
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,10 @@ def plan(inputs: Inputs) -> Plan:
     name, format = inputs.name, settings.format
     made_by = inputs.made_by | {"bands": shape.bands, "rows": shape.rows}
     finding, joining = linking.tasks(shape.bands, settings.partitions, n, temporary)
-    clustering = ClusterTask(tuple(one.forest for one in joining), n, temporary)
+    ranking, more = keeping.ranking(inputs)
+    clustering = ClusterTask(
+        tuple(one.forest for one in joining), n, temporary, by_place=bool(ranking)
+    )
     writing = inputs.writing(
         write, lambda i, path: WriteTask(i, n, temporary, path, format, name, made_by)
     )
@@ -143,11 +147,12 @@ def plan(inputs: Inputs) -> Plan:
         inputs.between(
             BANDING, find_edges, {f"{BANDING} {one.band}.{one.part}": one for one in finding}
         ),
+        *ranking,
         inputs.between(JOINING, join, {f"{JOINING} {i}": one for i, one in enumerate(joining)}),
         inputs.between(CLUSTERING, cluster, {CLUSTERING: clustering}),
         dataclasses.replace(writing, units=[*writing.units, list_unit]),
     ]
-    return inputs.plan(phases, columns(name), KERNELS)
+    return inputs.plan(phases, columns(name), KERNELS, more)
 
 
 def list_task(inputs: Inputs, made_by: dict[str, Any]) -> ListTask:
@@ -220,6 +225,8 @@ def cluster(task: ClusterTask) -> Result:
 
     spills = [Spill(task.temporary, i) for i in range(task.n_inputs)]
     roots = roots_of(sum(spill.about().documents for spill in spills), task.forests)
+    if task.by_place:
+        roots = keeping.first_of_each(roots, keeping.places_in(task.temporary))
     sizes = np.bincount(roots, minlength=len(roots))
     n_words = np.concatenate([spill.n_keys_of_documents() for spill in spills])
     found = {

@@ -68,6 +68,10 @@ class Spill:
     def n_keys(self) -> int:
         return os.path.getsize(self.path("hashes")) // HASH_BYTES
 
+    @property
+    def n_documents(self) -> int:
+        return sum(rows.num_rows for rows in self.rows())
+
     def hashes(self) -> NDArray[np.uint64]:
         """(n_keys,) uint64, mapped from disk."""
         return self.mapped("hashes", "<u8")

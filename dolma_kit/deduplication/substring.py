@@ -78,6 +78,8 @@ def plan(inputs: Inputs) -> Plan:
     settings, temporary = inputs.settings, inputs.temporary
     if settings.by != "document" or settings.key != "text":
         raise ConfigError("--method substring compares places of texts: no --by, no --key")
+    if settings.keep != "first":
+        raise ConfigError("--method substring keeps what is first: no --keep")
     length, unit = settings.substring_length, settings.substring_unit
     name, format, made_by = inputs.name, settings.format, inputs.made_by
     n = _n_shards(inputs)
