@@ -81,13 +81,14 @@ class WriteTask:
 
 def plan(inputs: Inputs) -> Plan:
     """Hashes and marks belong to the first folder's ledger."""
-    from dolma_kit.deduplication import bloom, marking
+    from dolma_kit.deduplication import bloom, classic, marking
 
     settings, temporary = inputs.settings, inputs.temporary
     selection = selection_of(settings)
     described = {k: v for k, v in dataclasses.asdict(selection).items() if v is not None}
     if settings.expected_items is not None:
-        size = bloom.size_for(settings.expected_items, settings.fp_rate)
+        size_for = classic.size_for if settings.classic else bloom.size_for
+        size = size_for(settings.expected_items, settings.fp_rate)
         bloom.require_memory(size, settings.expected_items, settings.fp_rate, settings.partitions)
     ranking, more = keeping.ranking(inputs)
     more |= _checked_filter(settings, described)
@@ -104,6 +105,7 @@ def plan(inputs: Inputs) -> Plan:
             path=settings.filter,
             read_only=settings.read_only,
             rebuild=settings.rebuild,
+            classic=settings.classic,
             by_place=bool(ranking),
         )
         for i in range(settings.partitions)
@@ -128,6 +130,7 @@ def plan(inputs: Inputs) -> Plan:
         inputs.writing(write_file, write_task),
     ]
     needed = KERNELS + (NGRAM_KERNELS if by == "ngram" else ())
+    needed += ("minhash", "classic_bloom") if settings.classic else ()
     return inputs.plan(phases, columns(name, by), needed, more)
 
 
@@ -153,6 +156,12 @@ def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, An
     """What a filter on disk adds to the config; ConfigError where it cannot be used."""
     from dolma_kit.deduplication import filters
 
+    if settings.classic and (settings.filter or settings.partitions > 1):
+        flag = "--filter" if settings.filter else "--partitions"
+        raise ConfigError(
+            f"--classic goes without {flag}, as a key's bits are anywhere in the array: leave one "
+            "of the two out"
+        )
     if settings.filter is None:
         if settings.read_only or settings.rebuild:
             flag = "--read-only" if settings.read_only else "--rebuild"

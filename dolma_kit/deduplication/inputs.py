@@ -134,7 +134,7 @@ class Inputs:
 
 #: settings that one method alone has
 OF_METHOD: dict[str, tuple[str, ...]] = {
-    "bloom": ("expected_items", "fp_rate"),
+    "bloom": ("expected_items", "fp_rate", "classic"),
     "exact": (),
     "minhash": ("ngram_length", "threshold", "bands", "rows", "seed"),
     "substring": ("substring_length", "substring_unit"),

@@ -23,8 +23,9 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from dolma_kit import config, files
-from dolma_kit.deduplication import bloom, filters
+from dolma_kit.deduplication import bloom, classic, filters
 from dolma_kit.deduplication.bloom import Geometry
+from dolma_kit.deduplication.classic import ClassicFilter
 from dolma_kit.deduplication.filters import Absorbed, Description, FilterFile
 from dolma_kit.errors import ConfigError
 from dolma_kit.ledger import Result
@@ -56,6 +57,7 @@ class MarkTask:
     path: str | None = None
     read_only: bool = False
     rebuild: bool = False
+    classic: bool = False
     by_place: bool = False  # keys pass in the order of their documents' places, see `keeping`
 
 
@@ -118,6 +120,13 @@ class PartitionFilter:
         list(self._threads.map(work, range(len(self._edges) - 1)))
         return marks
 
+    def fill(self) -> tuple[int, float]:
+        """Set bits, and the sum over blocks of the chance that one takes a fresh key for known."""
+        from dolma_kit.kernels.bloom import count_bits
+
+        n_bits, chances = count_bits(self.blocks, self._geometry.k)
+        return int(n_bits), float(chances)
+
     def own(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Those of the hashes whose block is of this partition, in their order."""
         return hashes[self.is_own(hashes)]
@@ -161,7 +170,6 @@ class _Bits:
 def mark(task: MarkTask) -> Result:
     """Pass the keys of one partition through its blocks, in canonical order."""
     from dolma_kit.deduplication.spill import Spill
-    from dolma_kit.kernels.bloom import count_bits
 
     spills = [Spill(task.temporary, i) for i in range(len(task.srcs))]
     n_keys = sum(spill.n_keys for spill in spills)
@@ -174,7 +182,11 @@ def mark(task: MarkTask) -> Result:
     n_duplicates = 0
     outputs = [_path(task, task.partition, kind) for kind in ("marks", "json")]
     with ThreadPoolExecutor(task.threads) as threads:
-        own = PartitionFilter(task, geometry, threads)
+        own: PartitionFilter | ClassicFilter
+        if task.classic:
+            own = ClassicFilter(geometry, read_only=task.read_only)
+        else:
+            own = PartitionFilter(task, geometry, threads)
         if found:
             found.read_blocks(own.first, own.blocks)
         with files.write_atomically(outputs[0], synced=False) as stream:
@@ -193,10 +205,8 @@ def mark(task: MarkTask) -> Result:
                     bits.write(marks)
                 counts.append(n)
             bits.close()
-    n_bits, chances = count_bits(own.blocks, geometry.k)
-    said = Partition(
-        n_keys=counts, n_duplicates=n_duplicates, n_bits=int(n_bits), hit_chances=float(chances)
-    )
+    n_bits, chances = own.fill()
+    said = Partition(n_keys=counts, n_duplicates=n_duplicates, n_bits=n_bits, hit_chances=chances)
     with files.write_atomically(outputs[1], synced=False) as stream:
         stream.write(msgspec.json.encode(said, order="deterministic"))
     if task.path and not task.read_only:
@@ -206,7 +216,9 @@ def mark(task: MarkTask) -> Result:
     return Result(outputs=outputs)
 
 
-def _marks_by_place(task: MarkTask, own: PartitionFilter) -> tuple[NDArray[np.uint8], list[int]]:
+def _marks_by_place(
+    task: MarkTask, own: PartitionFilter | ClassicFilter
+) -> tuple[NDArray[np.uint8], list[int]]:
     """The marks of a partition's keys, in canonical order, and how many each input has.
 
     Memory: 40 bytes a key of the partition.
@@ -249,13 +261,14 @@ def fill(task: MarkTask) -> Result:
     found = _file_before(task)
     written = _written(task)  # by an earlier try, which was cut short after that
     n_expected, geometry = _size(task, written or found, n_keys)
+    rate_of = classic.false_positive_rate if task.classic else bloom.false_positive_rate
     if written:
         n_items = written.description.n_items
     else:
         n_before = found.description.n_items if found else 0
         n_items = n_before + (0 if task.read_only else n_keys - n_duplicates)
     if n_items > n_expected:
-        rate = bloom.false_positive_rate(n_items, geometry)
+        rate = rate_of(n_items, geometry)
         cure = (
             f"leave --expected-items out, or give at least {n_items:,}, with --overwrite"
             if not task.path
@@ -265,7 +278,7 @@ def fill(task: MarkTask) -> Result:
             f"the filter was sized for {n_expected:,} keys but took in {n_items:,}, which makes "
             f"its false-positive rate {rate:.2g} instead of {task.fp_rate:g}: {cure}"
         )
-    by_hash = n_items / 2**64
+    by_hash = n_items / 2**64  # another key has the very hash of a fresh one
     marked = Marked(
         keys=n_keys,
         duplicates=n_duplicates,
@@ -274,7 +287,7 @@ def fill(task: MarkTask) -> Result:
         filter_bytes=geometry.n_bytes,
         fill=round(sum(one.n_bits for one in said) / (geometry.n_blocks * bloom.BLOCK_BITS), 6),
         fp_rate=_rounded(sum(one.hit_chances for one in said) / geometry.n_blocks + by_hash),
-        expected_fp_rate=_rounded(bloom.false_positive_rate(n_items, geometry) + by_hash),
+        expected_fp_rate=_rounded(rate_of(n_items, geometry) + by_hash),
     )
     path = os.path.join(task.temporary, FILTER)
     with files.write_atomically(path, synced=False) as stream:
@@ -335,7 +348,8 @@ def _size(task: MarkTask, found: FilterFile | None, n_keys: int) -> tuple[int, G
     if found:
         return found.description.n_expected, found.description.geometry
     n_expected = n_keys if task.expected_items is None else task.expected_items
-    return n_expected, bloom.size_for(n_expected, task.fp_rate)
+    size_for = classic.size_for if task.classic else bloom.size_for
+    return n_expected, size_for(n_expected, task.fp_rate)
 
 
 def _path(task: MarkTask, partition: int, kind: str) -> str:

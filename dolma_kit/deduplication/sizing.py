@@ -1,8 +1,7 @@
 """What remembers n keys: bytes of each structure, and how often each takes a fresh key for known.
 
     blocked Bloom      bloom.size_for; one cache line a key
-    classic Bloom      m = -n ln p / (ln 2)^2 bits, k = round(m / n ln 2) positions anywhere
-                       (Bloom 1970; the least that any k allows), its rate (1 - e^(-k n / m))^k
+    classic Bloom      classic.size_for; k positions anywhere in the array
     64-bit hashes      8 bytes a key in a table that is at most 0.8 full; rate n / 2^64
     128-bit hashes     16 bytes a key likewise; rate n / 2^128
 
@@ -16,7 +15,7 @@ import math
 
 import msgspec
 
-from dolma_kit.deduplication import bloom
+from dolma_kit.deduplication import bloom, classic
 from dolma_kit.errors import ConfigError
 
 TOLERANCE = 1.1  # what equal hashes may add to the rate of a filter
@@ -51,7 +50,7 @@ def sizes(n_items: int, fp_rate: float, memory: int) -> Sizes:
 
     >>> found = sizes(1_000_000_000, 1e-6, 2**40)
     >>> found.smallest, found.sizes[0].n_bytes, found.sizes[1].n_bytes
-    ('classic Bloom', 4853099200, 3594409840)
+    ('classic Bloom', 4853099200, 3594409856)
     >>> sizes(1_000_000_000, 1e-12, 2**40).smallest  # two keys have one hash of 64 bits too often
     '128-bit hashes'
     """
@@ -59,13 +58,14 @@ def sizes(n_items: int, fp_rate: float, memory: int) -> Sizes:
         what = f"{n_items} items" if n_items < 1 else f"{memory} bytes of memory"
         raise ConfigError(f"no size for {what}: the number is at least 1")
     blocked = bloom.size_for(n_items, fp_rate)
-    classic = _classic(n_items, fp_rate)
+    unblocked = classic.size_for(n_items, fp_rate)
     rate_64, rate_128 = n_items / 2.0**64, n_items / 2.0**128
     table_slots = math.ceil(n_items / MOST_FULL)
     found = [
         ("blocked Bloom", blocked.n_bytes, blocked.k,
          bloom.false_positive_rate(n_items, blocked) + rate_64),
-        ("classic Bloom", *classic),
+        ("classic Bloom", unblocked.n_bytes, unblocked.k,
+         classic.false_positive_rate(n_items, unblocked) + rate_64),
         ("64-bit hashes", 8 * table_slots, None, rate_64),
         ("128-bit hashes", 16 * table_slots, None, rate_128),
     ]  # fmt: skip
@@ -83,17 +83,6 @@ def sizes(n_items: int, fp_rate: float, memory: int) -> Sizes:
     good = [size for size in made if size.fp_rate <= fp_rate * TOLERANCE]
     smallest = min(good or made[-1:], key=lambda size: size.n_bytes).structure
     return Sizes(n_items=n_items, fp_rate=fp_rate, memory=memory, sizes=made, smallest=smallest)
-
-
-def _classic(n_items: int, fp_rate: float) -> tuple[int, int, float]:
-    """Bytes in whole words of 64 bits, positions, rate; one more word until the rate is met."""
-    n_bits = -n_items * math.log(fp_rate) / math.log(2) ** 2
-    k = max(1, round(n_bits / n_items * math.log(2)))
-    # At a whole k the rate that is asked for takes a little more than at the best one.
-    n_bits = -k * n_items / math.log(1 - fp_rate ** (1 / k))
-    n_words = math.ceil(n_bits / 64)
-    rate = (1 - math.exp(-k * n_items / (64 * n_words))) ** k
-    return 8 * n_words, k, rate + n_items / 2.0**64
 
 
 def table(found: Sizes) -> str:

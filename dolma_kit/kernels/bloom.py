@@ -42,7 +42,7 @@ _GROUP = 32
 
 
 @njit(inline="always")
-def _high_product(a: np.uint64, b: np.uint64) -> np.uint64:
+def high_product(a: np.uint64, b: np.uint64) -> np.uint64:
     """The high 64 bits of the 128-bit product, by 32-bit halves; no partial sum overflows."""
     a_high, a_low = a >> _32, a & _LOW_32
     b_high, b_low = b >> _32, b & _LOW_32
@@ -70,7 +70,7 @@ def block_indices(hashes: npt.NDArray[np.uint64], n_blocks: np.uint64) -> npt.ND
     """The block of each hash: (n,) uint64 -> (n,) uint64 below `n_blocks`."""
     indices = np.empty(len(hashes), np.uint64)
     for i in range(len(hashes)):
-        indices[i] = _high_product(hashes[i], n_blocks)
+        indices[i] = high_product(hashes[i], n_blocks)
     return indices
 
 
@@ -99,7 +99,7 @@ def check_and_insert(
         # larger than the cache this hides most of the memory's latency.
         held = 0
         while i < n and held < _GROUP:
-            block = _high_product(hashes[i], n_blocks)
+            block = high_product(hashes[i], n_blocks)
             if first_block <= block < end_block:
                 row = block - first_block
                 touched |= blocks[row, 0]
@@ -137,7 +137,7 @@ def check(
     """Look each hash up without inserting it; arguments and `out` as for `check_and_insert`."""
     end_block = first_block + uint64(len(blocks))
     for i in range(len(hashes)):
-        block = _high_product(hashes[i], n_blocks)
+        block = high_product(hashes[i], n_blocks)
         if not first_block <= block < end_block:
             continue
         row = block - first_block
