@@ -31,7 +31,10 @@ from parity_dolma import make_environment
 METHODS: dict[str, tuple[list[str], str | None]] = {
     "document": (["--by", "document"], "documents"),
     "paragraph": (["--by", "paragraph"], "paragraphs"),
+    "exact, paragraph": (["--method", "exact", "--by", "paragraph"], None),
+    "13-grams": (["--by", "ngram", "--ngram-length", "13"], None),
     "minhash 14x8": (["--method", "minhash", "--bands", "14", "--rows", "8"], None),
+    "substring": (["--method", "substring"], None),
 }
 
 
@@ -96,7 +99,8 @@ def main() -> None:
             best = min(runs, key=lambda run: run.seconds)
             seconds, peak = best.summary["seconds"], max(run.peak_mib for run in runs)
             theirs = f"{min(others):8.2f} {min(others) / best.seconds:6.1f}" if others else " " * 15
-            found = ", ".join(f"{n:,} {what}" for what, n in counts.items() if isinstance(n, int))
+            kinds = ("keys", "documents", "windows", "duplicates", "repeats", "clusters")
+            found = ", ".join(f"{counts[what]:,} {what}" for what in kinds if what in counts)
             print(f"{name:20} {best.seconds:9.2f} {seconds:7.2f} {peak:8.0f} {theirs}  {found}")
 
 

@@ -156,7 +156,7 @@ def test_same_bytes_for_any_number_of_workers(
     expected = outputs(corpus, "dup")
     assert len(expected) == len(FILES)
     monkeypatch.setattr(marking, "KEYS_AT_ONCE", 64)  # the marks in several pieces
-    for workers in (2, 4):
+    for workers in (2, 8):
         for path in expected:
             (corpus / path).unlink()
         again = dedupe(workers=workers, engine=pool, **keys)
