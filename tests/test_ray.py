@@ -189,16 +189,23 @@ def test_a_unit_that_always_kills_its_worker_is_named(
 
 
 def test_ctrl_c_ends_units_in_the_middle(tmp_path: Path, ray_cluster: RayEngine) -> None:
+    ended = threading.Event()
+
     def interrupt() -> None:
         while not list(tmp_path.glob(".*.out.*.tmp")):
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        # One that comes while Ray runs a finalizer is lost, as any exception there is: press again.
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+            if ended.wait(15):
+                return
 
     threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         execute(plan(tmp_path, linger, range(20)), QUIET, ray_cluster)
-    assert time.monotonic() - started < 20
+    ended.set()
+    assert time.monotonic() - started < 50
     assert temporaries(tmp_path) == []
 
 
