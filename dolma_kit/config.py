@@ -209,7 +209,7 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
         Meta(description="By ngram: share of known n-grams that marks a paragraph.", ge=0, le=1),
     ] = 1.0
     skip_short_paragraphs: Annotated[
-        bool, Meta(description="By ngram: leave out paragraphs of fewer than two n-grams.")
+        bool, Meta(description="By ngram: leave out paragraphs without any.")
     ] = False
     threshold: Annotated[
         float,

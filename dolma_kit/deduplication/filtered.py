@@ -287,9 +287,10 @@ def write_marks(
     scores: NDArray[np.float64] = marks.astype(np.float64)
     is_duplicate = marks
     if out.by == "ngram":
-        scores = _shares(marks, spill.mapped("grams", "<i8"))
+        shares = _shares(marks, spill.mapped("grams", "<i8").reshape(-1, 2))
         n_paragraphs = spill.mapped("paragraphs", "<i8")
-        is_duplicate = scores >= overlap_threshold
+        is_duplicate = shares >= overlap_threshold
+        scores = kernels.rounding.round5(shares)
     first = first_document = 0
     with (
         files.write_atomically(out.path) as output,
@@ -334,14 +335,16 @@ def _scores(duplicate: NDArray[np.bool_], n_keys: NDArray[np.int64]) -> NDArray[
 
 
 def _shares(marks: NDArray[np.bool_], n_keys: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n_paragraphs,) float64: the share of each one's keys that occur before, to 5 decimals."""
+    """(n_paragraphs,) float64: the share of each one's counting keys that occur before.
+
+    `n_keys` (n_paragraphs, 2) int64: a paragraph's keys, and how many of them, the last, count.
+    """
     import numpy as np
 
     known = np.concatenate(([0], np.cumsum(marks, dtype=np.int64)))
-    ends = np.cumsum(n_keys)
-    shares: NDArray[np.float64] = kernels.rounding.round5(
-        (known[ends] - known[ends - n_keys]) / n_keys
-    )
+    ends = np.cumsum(n_keys[:, 0])
+    counting = n_keys[:, 1]
+    shares: NDArray[np.float64] = (known[ends] - known[ends - counting]) / counting
     return shares
 
 

@@ -143,8 +143,19 @@ OF_METHOD: dict[str, tuple[str, ...]] = {
 OF_NGRAMS = ("ngram_length", "stride", "overlap_threshold", "skip_short_paragraphs")
 
 
+def _require_by_ngram(settings: Dedupe) -> None:
+    """ConfigError for a rule about n-grams where whole keys are compared: it would do nothing."""
+    if settings.by == "ngram":
+        return
+    for key in ("stride", "overlap_threshold", "skip_short_paragraphs"):
+        if getattr(settings, key) != getattr(Dedupe(), key):
+            flag = key.replace("_", "-")
+            raise ConfigError(f"--{flag} is for --by ngram: leave it out, or give that")
+
+
 def inputs_of(settings: Dedupe) -> Inputs:
     """The files that settings name; ConfigError where a name is missing or no name."""
+    _require_by_ngram(settings)
     if not settings.name:
         raise ConfigError("no name for the attribute: give one with --name, like --name dup")
     name = checked_name(settings.name, "name")

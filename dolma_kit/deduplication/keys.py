@@ -67,7 +67,8 @@ class Keys(NamedTuple):
     hashes: NDArray[np.uint64]  # (n_keys,)
     n_per_document: NDArray[np.int64]  # (n_docs,)
     spans: NDArray[np.int64] | None  # (n_spans, 2) start, end
-    n_per_span: NDArray[np.int64] | None = None  # (n_spans,)
+    # (n_spans, 2): keys, and how many of them, the last ones, say whether the span is a duplicate
+    n_per_span: NDArray[np.int64] | None = None
     spans_per_document: NDArray[np.int64] | None = None  # (n_docs,)
     checks: NDArray[np.uint64] | None = None  # (n_keys,): a second hash, if it was asked for
 
@@ -117,14 +118,15 @@ def _paragraph_keys(batch: Batch, selection: Selection, with_checks: bool) -> Ke
         spans = np.stack((from_[where], to[where]), axis=1)
         return Keys(hashes, n_per_document, spans, checks=checks)
     assert selection.ngram_length is not None
-    hashes, n_per_slice = kernels.word_ngrams.of_slices(
+    hashes, n_per_slice, n_counting = kernels.word_ngrams.of_slices(
         data, starts[where], ends[where], selection.ngram_length, selection.stride or 1,
         skip_short=bool(selection.skip_short_paragraphs),
     )  # fmt: skip
     has_keys = np.flatnonzero(n_per_slice)
-    where, n_per_span = where[has_keys], n_per_slice[has_keys]
+    where = where[has_keys]
+    n_per_span = np.stack((n_per_slice, n_counting), axis=1)[has_keys]
     bounds = np.searchsorted(where, first)
-    offsets = np.concatenate(([0], np.cumsum(n_per_span)))[bounds]
+    offsets = np.concatenate(([0], np.cumsum(n_per_span[:, 0])))[bounds]
     spans = np.stack((from_[where], to[where]), axis=1)
     spans_per_document = np.diff(bounds).astype(np.int64)
     return Keys(hashes, np.diff(offsets).astype(np.int64), spans, n_per_span, spans_per_document)

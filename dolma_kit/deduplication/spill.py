@@ -7,7 +7,8 @@ They lie in the ledger's temporary folder, numbered by the input's place in cano
     NNNNNN.hashes   uint64, little-endian: the keys' hashes, in order
     NNNNNN.checks   uint64, little-endian: a second hash of each key, of the method exact only
     NNNNNN.spans    int64, little-endian: start and end of each paragraph that takes part
-    NNNNNN.grams    int64, little-endian: how many keys each of those has, by n-gram only
+    NNNNNN.grams    int64 (n, 2), little-endian: how many keys each of those has, and how many of
+                    them, the last ones, say whether it is a duplicate; by n-gram only
     NNNNNN.paragraphs  int64, little-endian: how many of those each document has, by n-gram only
     NNNNNN.bands    uint64, little-endian, (n_bands, n_docs): the keys of bands, for MinHash
 """

@@ -5,8 +5,9 @@ SplitMix64's finalizer mix64, an n-gram of the words w_1 ... w_n has the hash h_
 
     h_0 = n,   h_i = mix64(h_(i-1) ^ XXH64(w_i))
 
-so that `ab c` and `a bc` differ. A paragraph of fewer than two n-grams has one key in their place:
-the XXH64 (seed 0) of its text.
+so that `ab c` and `a bc` differ. A paragraph of fewer than two n-grams is compared as a whole, by
+the XXH64 (seed 0) of its text; its only n-gram, if it has one, is a key too that others may meet,
+but says nothing of the paragraph itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _0, _1 = np.uint64(0), np.uint64(1)
 
 
 @njit(
-    types.Tuple((uint64[::1], int64[::1]))(  # type: ignore[no-untyped-call]
+    types.Tuple((uint64[::1], int64[::1], int64[::1]))(  # type: ignore[no-untyped-call]
         BYTES, OFFSETS, OFFSETS, OFFSETS, types.Array(types.int64, 2, "C"), int64, int64, boolean
     ),
     cache=True,
@@ -40,14 +41,15 @@ def _of_slices(
     n: int,
     stride: int,
     skip_short: bool,
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     n_keys = most = 0
     for p in range(len(starts)):
         n_ngrams = max(0, counts[p] - n + stride) // stride
-        n_keys += max(1, n_ngrams)
+        n_keys += max(2, n_ngrams)
         most = max(most, n_ngrams)
     hashes = np.empty(n_keys, np.uint64)
     n_per_slice = np.zeros(len(starts), np.int64)
+    n_counting = np.zeros(len(starts), np.int64)
     n_slots = 2
     while n_slots < 2 * most:
         n_slots *= 2
@@ -58,8 +60,8 @@ def _of_slices(
     done = first = 0
     for p in range(len(starts)):
         n_ngrams = max(0, counts[p] - n + stride) // stride
-        begins = done
-        if n_ngrams >= 2:
+        begins = counts_from = done
+        if n_ngrams >= 1:
             for k in range(counts[p]):
                 begin, end = uint64(words[first + k, 0]), uint64(words[first + k, 1])
                 of_words[k] = hash_slice(text, begin, end, _0)
@@ -74,12 +76,14 @@ def _of_slices(
                     held_by[slot], table[slot] = p, h
                     hashes[done] = h
                     done += 1
-        elif not skip_short:
+        if n_ngrams < 2 and not skip_short:
+            counts_from = done
             hashes[done] = hash_slice(text, uint64(starts[p]), uint64(ends[p]), _0)
             done += 1
         n_per_slice[p] = done - begins
+        n_counting[p] = done - counts_from
         first += counts[p]
-    return hashes[:done].copy(), n_per_slice
+    return hashes[:done].copy(), n_per_slice, n_counting
 
 
 def of_slices(
@@ -90,17 +94,19 @@ def of_slices(
     stride: int,
     *,
     skip_short: bool,
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The keys of paragraphs `text_bytes[starts[p]:ends[p]]`, one after the other.
 
     `hashes` (n_keys,) uint64: distinct n-grams of `n` words, one beginning at each `stride`-th
     word, in the order in which they first stand; `n_per_slice` (n_slices,) int64: how many of them
-    are a paragraph's. One of fewer than two n-grams has its own hash, or with `skip_short` none.
+    are a paragraph's; `n_counting` (n_slices,) int64: how many of those, its last ones, say of the
+    paragraph whether it occurred before. Of one of fewer than two n-grams that is its own hash,
+    after its only n-gram; with `skip_short` it has no such hash, and its n-gram counts.
     Time and memory are linear in the words times n.
     """
     first, word_ends = uax29.words(text_bytes, starts, ends)
     counts, in_bytes, _ = visible(text_bytes, starts, first, word_ends)
-    hashes, n_per_slice = _of_slices(
+    hashes, n_per_slice, n_counting = _of_slices(
         text_bytes, starts, ends, counts, in_bytes, n, stride, skip_short
     )
-    return hashes, n_per_slice
+    return hashes, n_per_slice, n_counting

@@ -42,13 +42,13 @@ def expected_rows(
             for paragraph, start, end in naive.paragraphs(text, separator):
                 if not paragraph.strip():
                     continue
-                keys = twin.keys(paragraph, words_of(paragraph), n, stride, skip_short)
+                keys, n_counting = twin.keys(paragraph, words_of(paragraph), n, stride, skip_short)
                 if not keys:
                     continue
-                share = round(sum(key in seen for key in keys) / len(keys), 5)
+                share = sum(key in seen for key in keys[-n_counting:]) / n_counting
                 seen.update(keys)
                 if share >= threshold:
-                    spans.append({"start": start, "end": end, "score": share})
+                    spans.append({"start": start, "end": end, "score": round(share, 5)})
                     covered += end - start
             rows.append((spans, covered / len(text) if text else 0.0))
     return rows
@@ -77,14 +77,19 @@ def test_against_plain_sets(
     assert summary.counts["keys"] > 100
 
 
-def test_shares_are_dolmas(tmp_path: Path, write_documents: WriteDocuments) -> None:
+@pytest.mark.parametrize(("skip_short", "key"), [(False, "shares"), (True, "without_short")])
+def test_shares_are_dolmas(
+    tmp_path: Path, write_documents: WriteDocuments, skip_short: bool, key: str
+) -> None:
     """Where its defects do not show: `tests/golden/make_dedupe_ngrams.py`."""
     golden = json.loads((GOLDEN / "dedupe_ngrams.json").read_text(encoding="utf-8"))
     rows = [{"id": f"d{i}", "text": text} for i, text in enumerate(golden["texts"])]
     write_documents(tmp_path / "web/documents/a.jsonl", rows)
-    dedupe(**settings_of(tmp_path, overlap_threshold=0.0, stride=0))
+    dedupe(
+        **settings_of(tmp_path, overlap_threshold=0.0, stride=0, skip_short_paragraphs=skip_short)
+    )
     scores = [[span["score"] for span in row["dup"]] for row in rows_of(tmp_path, "dup")]
-    assert scores == [pytest.approx(row, abs=2e-5) for row in golden["shares"]]
+    assert scores == [pytest.approx(row, abs=2e-5) for row in golden[key]]
     assert len({score for row in scores for score in row}) > 10
 
 
@@ -128,6 +133,8 @@ def test_a_list_on_disk_of_what_is_to_go(corpus: Path) -> None:
         ({"overlap_threshold": 1.5}, "overlap_threshold"),
         ({"ngram_length": 0}, "ngram_length"),
         ({"stride": -1}, "stride"),
+        ({"by": "paragraph", "stride": 2}, "--stride is for --by ngram"),
+        ({"by": "document", "overlap_threshold": 0.5}, "is for --by ngram"),
     ],
 )
 def test_settings_that_make_no_sense(corpus: Path, keys: dict[str, Any], message: str) -> None:

@@ -21,13 +21,16 @@ def words_of(text: str) -> list[str]:
     return [unit.text for unit in words_twin.tokens(text)]
 
 
-def kernel(texts: list[str], n: int, stride: int, skip_short: bool) -> list[list[int]]:
+def kernel(texts: list[str], n: int, stride: int, skip_short: bool) -> list[tuple[list[int], int]]:
     data, offsets = naive.as_arrays(texts)
-    hashes, counts = word_ngrams.of_slices(
+    hashes, counts, counting = word_ngrams.of_slices(
         data, offsets[:-1], offsets[1:], n, stride, skip_short=skip_short
     )
     ends = np.cumsum(counts)
-    return [hashes[end - count : end].tolist() for end, count in zip(ends, counts, strict=True)]
+    return [
+        (hashes[end - count : end].tolist(), int(last))
+        for end, count, last in zip(ends, counts, counting, strict=True)
+    ]
 
 
 @settings(max_examples=80, deadline=None)
@@ -35,38 +38,42 @@ def kernel(texts: list[str], n: int, stride: int, skip_short: bool) -> list[list
     st.lists(TEXTS.map(" ".join), max_size=4), st.integers(1, 4), st.integers(1, 3), st.booleans()
 )
 def test_equals_twin(texts: list[str], n: int, stride: int, skip_short: bool) -> None:
-    expected = [
-        [twin.hash_of(key) for key in twin.keys(text, words_of(text), n, stride, skip_short)]
-        for text in texts
-    ]
+    expected = []
+    for text in texts:
+        keys, n_counting = twin.keys(text, words_of(text), n, stride, skip_short)
+        expected.append(([twin.hash_of(key) for key in keys], n_counting))
     assert kernel(texts, n, stride, skip_short) == expected
 
 
 def test_words_are_not_run_together() -> None:
-    one, other = kernel(["ab c ab c", "a bc a bc"], 2, 1, False)
+    (one, _), (other, _) = kernel(["ab c ab c", "a bc a bc"], 2, 1, False)
     assert not set(one) & set(other)
 
 
 @pytest.mark.parametrize(
-    ("text", "n_keys"),
+    ("text", "n_keys", "n_counting", "n_if_skipped"),
     [
-        ("", 1), ("a b", 1), ("a b c", 1), ("a b c d", 2), ("a a a a a a a", 1),
-        ("a b a b a b a b", 2), ("  a\u2028b \x85 c  d ", 2),
+        ("", 1, 1, 0), ("a b", 1, 1, 0), ("a b c", 2, 1, 1), ("a b c d", 2, 2, 2),
+        ("a a a a a a a", 1, 1, 1), ("a b a b a b a b", 2, 2, 2),
+        ("  a\u2028b \x85 c  d ", 2, 2, 2),
     ],
 )  # fmt: skip
-def test_how_many_keys(text: str, n_keys: int) -> None:
-    (found,) = kernel([text], 3, 1, False)
+def test_how_many_keys(text: str, n_keys: int, n_counting: int, n_if_skipped: int) -> None:
+    ((found, counting),) = kernel([text], 3, 1, False)
     assert len(found) == len(set(found)) == n_keys
+    assert counting == n_counting
+    ((found, counting),) = kernel([text], 3, 1, True)
+    assert len(found) == counting == n_if_skipped
 
 
 def test_strides_are_even() -> None:
     """The second n-gram begins at the stride, not at the second word."""
     text = "a b c d e f g h"
-    every, fourth = kernel([text], 2, 1, False)[0], kernel([text], 2, 3, False)[0]
+    every, fourth = (kernel([text], 2, stride, False)[0][0] for stride in (1, 3))
     assert fourth == every[::3]
 
 
 def test_time_is_linear() -> None:
     for text in ("a " * 500_000, " ".join(map(str, range(300_000))), "," * 1_000_000):
-        (found,) = kernel([text], 13, 1, False)
+        ((found, _),) = kernel([text], 13, 1, False)
         assert found

@@ -19,12 +19,18 @@ def ngrams(words: Sequence[str], n: int, stride: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + n]) for i in range(0, len(words) - n + 1, stride)]
 
 
-def keys(text: str, words: Sequence[str], n: int, stride: int, skip_short: bool) -> list[object]:
-    """The distinct n-grams in order; of a paragraph of fewer than two, itself."""
+def keys(
+    text: str, words: Sequence[str], n: int, stride: int, skip_short: bool
+) -> tuple[list[object], int]:
+    """The distinct n-grams in order, and how many, from the last, say whether it is a duplicate.
+
+    A paragraph of fewer than two n-grams is compared as a whole, after its n-gram.
+    """
     found = ngrams(words, n, stride)
-    if len(found) >= 2:
-        return list(dict.fromkeys(found))
-    return [] if skip_short else [text]
+    distinct: list[object] = list(dict.fromkeys(found))
+    if len(found) >= 2 or skip_short:
+        return distinct, len(distinct)
+    return [*distinct, text], 1
 
 
 def hash_of(key: object) -> int:
