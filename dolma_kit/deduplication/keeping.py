@@ -54,10 +54,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class RankTask:
-    """All inputs, to be sorted."""
+    """All inputs, to be sorted; `partial` are those of which only the first documents are read."""
 
     rule: Rule
     shards: tuple[Shard, ...]
+    partial: tuple[bool, ...]
     temporary: str
 
 
@@ -82,7 +83,8 @@ def rule_of(keep: str) -> Rule:
 def ranking(inputs: Inputs) -> tuple[list[Phase], dict[str, Any]]:
     """The phase that sorts documents, none for canonical order, and what it adds to the config.
 
-    Attributes that change later are not those that decided, so their SHA-256 is in it.
+    Attributes that change later are not those that decided, so their SHA-256 is in it. A file that
+    is set aside needs none; whether it is shows when it is read.
     """
     rule = rule_of(inputs.settings.keep)
     if rule.by == "first":
@@ -93,7 +95,8 @@ def ranking(inputs: Inputs) -> tuple[list[Phase], dict[str, Any]]:
         paths = []
         for shard in shards:
             if not (located := attributes.locate_if_there(shard, rule.experiment)):
-                attributes.require(shard, [rule.experiment])
+                if not inputs.settings.set_aside:
+                    attributes.require(shard, [rule.experiment])
                 continue
             known = attribute_files.known_columns(shard, rule.experiment)
             if known.get(rule.column) != "score":
@@ -104,7 +107,8 @@ def ranking(inputs: Inputs) -> tuple[list[Phase], dict[str, Any]]:
                 )
             paths.append(located[0])
         more["keep_by"] = [files.sha256(path) for path in paths]
-    task = RankTask(rule, shards, inputs.temporary)
+    partial = tuple(limit is not None for _, limit in inputs.shards)
+    task = RankTask(rule, shards, partial, inputs.temporary)
     return [inputs.between(RANKING, rank, {RANKING: task})], more
 
 
@@ -115,7 +119,8 @@ def rank(task: RankTask) -> Result:
     from dolma_kit.deduplication.spill import Spill
 
     found = [
-        _values(task.rule, shard, Spill(task.temporary, i)) for i, shard in enumerate(task.shards)
+        _values(task.rule, shard, Spill(task.temporary, i), partial=task.partial[i])
+        for i, shard in enumerate(task.shards)
     ]
     order = np.argsort(np.concatenate([np.zeros(0), *found]), kind="stable")  # NaN comes last
     places = np.empty(len(order), np.int64)
@@ -133,7 +138,7 @@ def places_in(temporary: str) -> NDArray[np.int64]:
     return mapped(os.path.join(temporary, "documents.places"), "<i8")
 
 
-def _values(rule: Rule, shard: Shard, spill: Spill) -> NDArray[np.float64]:
+def _values(rule: Rule, shard: Shard, spill: Spill, *, partial: bool) -> NDArray[np.float64]:
     """(n_docs,) float64: what an input's documents are sorted by, smallest first."""
     import numpy as np
 
@@ -158,6 +163,8 @@ def _values(rule: Rule, shard: Shard, spill: Spill) -> NDArray[np.float64]:
             sources = rows.column("source").to_pylist()
             parts.append(np.array([rank_of.get(s, len(rank_of)) for s in sources], np.float64))
         first += rows.num_rows
+    if reader is not None and not partial:
+        attribute_files.require_length(path, format, first, shard.path)
     return np.concatenate(parts)
 
 

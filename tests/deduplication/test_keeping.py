@@ -172,6 +172,30 @@ def test_attributes_of_other_documents_are_refused(corpus: Path) -> None:
         dedupe(**settings_of(corpus, name="other", keep="q__t__score"))
 
 
+def test_more_attributes_than_documents_are_refused(corpus: Path) -> None:
+    path = attribute_file(in_order(corpus)[1], "q", ".parquet")
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), path)
+    with pytest.raises(DolmaKitError, match="more than the 40 rows"):
+        dedupe(**settings_of(corpus, keep="q__t__score"))
+    dedupe(**settings_of(corpus, name="some", keep="q__t__score", limit=60))
+
+
+@pytest.mark.parametrize("method", ["bloom", "exact", "minhash"])
+def test_a_file_that_is_set_aside_needs_no_scores(corpus: Path, method: str) -> None:
+    """As `tag` leaves none of it. One that can be read does."""
+    broken = corpus / "web/documents/z.jsonl.gz"
+    broken.write_bytes(in_order(corpus)[0].read_bytes()[:-9])
+    more = {"method": method, "keep": "q__t__score", "on_error": "quarantine"}
+    assert dedupe(**settings_of(corpus, **more)).quarantined == 1
+    broken.rename(corpus / "z")
+    assert len(rows_of(corpus, "dup")) == 160
+    (corpus / "z").rename(broken)
+    attribute_file(in_order(corpus)[1], "q", ".parquet").unlink()
+    with pytest.raises(DolmaKitError, match="has no attributes 'q'"):
+        dedupe(**settings_of(corpus, name="other", **more))
+
+
 def test_other_scores_are_another_config(corpus: Path) -> None:
     dedupe(**settings_of(corpus, keep="q__t__score"))
     path = attribute_file(in_order(corpus)[0], "q", ".parquet")
