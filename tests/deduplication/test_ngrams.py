@@ -10,6 +10,7 @@ import pytest
 
 from dolma_kit.deduplication.stage import dedupe
 from dolma_kit.errors import ConfigError
+from dolma_kit.execute.ray import RayEngine
 from tests.conftest import WriteDocuments
 from tests.deduplication import naive
 from tests.deduplication.test_stage import FILES, documents, in_order, outputs, read_texts, rows_of
@@ -93,11 +94,11 @@ def test_shares_are_dolmas(
     assert len({score for row in scores for score in row}) > 10
 
 
-def test_partitions_and_workers_change_no_byte(corpus: Path) -> None:
+def test_partitions_workers_and_engine_change_no_byte(corpus: Path, ray_cluster: RayEngine) -> None:
     """Shares are of all n-grams: in Dolma's partitions a full duplicate scores a part of 1."""
     dedupe(**settings_of(corpus, overlap_threshold=0.2))
     expected = outputs(corpus, "dup")
-    for more in ({"partitions": 3}, {"workers": 2}, {"partitions": 2, "workers": 2}):
+    for more in ({"partitions": 3}, {"workers": 2}, {"partitions": 2, "engine": ray_cluster}):
         dedupe(**settings_of(corpus, overlap_threshold=0.2, overwrite=True, **more))
         assert outputs(corpus, "dup") == expected
 
