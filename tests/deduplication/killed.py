@@ -2,10 +2,10 @@
 
     python -m tests.deduplication.killed CALM KILLED < settings, a JSON object a line
 
-In the folder CALM all run undisturbed, which also loads what the forks would have to load each time.
-In KILLED, the n-th run of the same settings is killed by SIGKILL at the n-th file that takes its name: before
-it does if n is even, else after. The first run that comes to its end is the last. Prints how many
-were killed, a number a line.
+In the folder CALM all run undisturbed, which also loads what the forks would have to load each
+time. In KILLED, the n-th run of the same settings is killed by SIGKILL at the n-th file that takes
+its name: before it does if n is even, else after. The first run that comes to its end is the last.
+Prints how many were killed, a number a line.
 """
 
 from __future__ import annotations

@@ -38,8 +38,9 @@ def test_each_method_gives_the_same_bytes(tmp_path: Path, write_documents: Write
         for name, rows in zip(FILES, documents(21), strict=True):
             write_documents(tmp_path / place / name, rows)
     runs = [{"documents": ["web", "books"], **run} for run in RUNS]
+    places = [str(tmp_path / place) for place in PLACES]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.deduplication.killed", *(str(tmp_path / place) for place in PLACES)],
+        [sys.executable, "-m", "tests.deduplication.killed", *places],
         input="".join(json.dumps(run) + "\n" for run in runs),
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
