@@ -1,0 +1,129 @@
+"""What rules work on and what they find.
+
+A rule is made of parameters; `index` turns the items of evaluations into arrays, once a run; these
+go to the workers, where `Finder(rule, arrays)` looks at batches of documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dolma_kit import kernels
+
+if TYPE_CHECKING:
+    from dolma_kit.decontamination.items import Item
+    from dolma_kit.documents import Batch
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Words(NamedTuple):
+    """The words of texts, one after the other (`kernels.normal_words`)."""
+
+    offsets: NDArray[np.int64]  # (n_texts + 1,): where the words of each begin
+    hashes: NDArray[np.uint64]  # (n_words,)
+    spans: NDArray[np.uint32]  # (n_words, 2): start and end in code points of the text
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n_texts,) int64"""
+        return np.diff(self.offsets)
+
+    def text_of(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of the text in which each of `words` stands."""
+        return np.searchsorted(self.offsets, words, "right") - 1
+
+
+class Found(NamedTuple):
+    """What a rule found in a batch: a hit is a document and an item that it holds.
+
+    Hits are sorted by document, then item, then needle. Places are what of a document's text
+    matches, in code points; hit i has `places[place_offsets[i]:place_offsets[i + 1]]`, ascending.
+    """
+
+    scores: NDArray[np.float64]  # (n_docs,): the rule's score, whether or not it makes a hit
+    documents: NDArray[np.int64]  # (n_hits,): the row in the batch
+    items: NDArray[np.int64]  # (n_hits,)
+    needles: NDArray[np.int64]  # (n_hits,): what was found: an n-gram, a paragraph, or the item
+    hit_scores: NDArray[np.float64]  # (n_hits,)
+    place_offsets: NDArray[np.int64]  # (n_hits + 1,)
+    places: NDArray[np.int64]  # (n_places, 2): start, end
+    #: numbers of windows that were found at all, for rules that add up over documents
+    windows: NDArray[np.int64] = np.zeros(0, np.int64)  # noqa: RUF012  read only
+
+
+class Index(NamedTuple):
+    """An index of items. `arrays` is what finders need; of each item, whether it is in it.
+
+    `left_out` (n_items,) uint8: 0 if the rule can find the item, else the place of the reason in
+    `reasons`, counted from 1.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    left_out: NDArray[np.uint8]
+    reasons: tuple[str, ...]
+
+
+class Finder(Protocol):
+    """Looks at batches for one rule. `words` has those of the batch's texts by normalization."""
+
+    def __call__(self, batch: Batch, words: WordsOf) -> Found: ...
+
+
+class WordsOf:
+    """The words of a batch, made once for each normalization that is asked for."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._made: dict[str, Words] = {}
+
+    def __call__(self, normalization: str) -> Words:
+        if normalization not in self._made:
+            offsets = self._batch.offsets
+            self._made[normalization] = Words(
+                *kernels.normal_words.of_documents(
+                    self._batch.text_bytes, offsets[:-1], offsets[1:], normalization
+                )
+            )
+        return self._made[normalization]
+
+
+def words_of(texts: Sequence[str], normalization: str) -> Words:
+    """The words of some texts."""
+    encoded = [text.encode() for text in texts]
+    offsets = np.concatenate(([0], np.cumsum([len(one) for one in encoded]))).astype(np.int64)
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    return Words(*kernels.normal_words.of_documents(data, offsets[:-1], offsets[1:], normalization))
+
+
+def nothing(n_documents: int) -> Found:
+    """What a rule finds in documents that hold nothing."""
+    none = np.zeros(0, np.int64)
+    return Found(
+        np.zeros(n_documents), none, none, none, np.zeros(0), np.zeros(1, np.int64),
+        np.zeros((0, 2), np.int64),
+    )  # fmt: skip
+
+
+def merged(
+    hits: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], n_hits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of hits, sorted by hit and start, united where they overlap or touch.
+
+    `place_offsets` (n_hits + 1,) and `places` (n_places, 2) as in `Found`.
+    """
+    if not len(hits):
+        return np.zeros(n_hits + 1, np.int64), np.zeros((0, 2), np.int64)
+    # The greatest end so far within a hit; hits are kept apart by a term that outweighs all ends.
+    apart = hits * (int(ends.max()) + 1)
+    reach = np.maximum.accumulate(ends + apart) - apart
+    is_first = np.ones(len(hits), np.bool_)
+    is_first[1:] = (hits[1:] != hits[:-1]) | (starts[1:] > reach[:-1])
+    last = np.append(np.flatnonzero(is_first)[1:], len(hits)) - 1
+    places = np.stack((starts[is_first], reach[last]), axis=1)
+    counts = np.bincount(hits[is_first], minlength=n_hits)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), places
