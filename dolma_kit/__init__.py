@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dolma_kit.classifying import train_classifier as train_classifier
+    from dolma_kit.decontamination.stage import decontaminate as decontaminate
     from dolma_kit.decorators import mixer as mixer
     from dolma_kit.decorators import tagger as tagger
     from dolma_kit.deduplication.stage import dedupe as dedupe
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "tag": "dolma_kit.tagging",
+    "decontaminate": "dolma_kit.decontamination.stage",
     "dedupe": "dolma_kit.deduplication.stage",
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
@@ -34,8 +36,8 @@ _PUBLIC = {
     "mixer": "dolma_kit.decorators",
 }
 __all__ = [
-    "__version__", "dedupe", "mix", "mixer", "open_run", "tag", "tagger", "tokenize",
-    "train_classifier",
+    "__version__", "decontaminate", "dedupe", "mix", "mixer", "open_run", "tag", "tagger",
+    "tokenize", "train_classifier",
 ]  # fmt: skip
 
 

@@ -47,6 +47,17 @@ Columns = dict[str, "NDArray[np.float64] | Spans"]
 
 
 @functools.lru_cache(maxsize=1 << 12)
+def checked_name(name: str, key: str) -> str:
+    """A name that can stand in a path and in a column."""
+    if not name:
+        raise ConfigError(f"no {key}: give one with --{key}")
+    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+        raise ConfigError(
+            f"{key} {name!r} cannot name a folder or column: letters, digits, _ . - after a letter"
+        )
+    return name
+
+
 def column_name(*parts: str) -> str:
     """Dolma's key: parts joined by `__`, characters other than letters, digits and `_` replaced.
 

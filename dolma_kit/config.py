@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 TokenId = Annotated[int, Meta(ge=0)]
 PartOfN = Annotated[str, Meta(pattern=r"^\d+/\d+$")]
 #: of keys that hold documents; their flags take every value that follows
@@ -134,7 +135,22 @@ class Tag(DocumentOptions, frozen=True, kw_only=True):
     ] = False
 
 
-class Dedupe(DocumentOptions, frozen=True, kw_only=True):
+class JointOptions(DocumentOptions, frozen=True, kw_only=True):
+    """What the stages take that decide over all documents together and write one attribute."""
+
+    name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
+    experiment: Annotated[
+        str | None, Meta(description="Folder under attributes/ (default: the name).")
+    ] = None
+    format: Annotated[
+        Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
+    ] = "parquet"
+    attributes: Annotated[
+        str | None, Meta(description="attributes/ folder for files outside a documents/ folder.")
+    ] = None
+
+
+class Dedupe(JointOptions, frozen=True, kw_only=True):
     """Mark documents or paragraphs that occur before.
 
     The first occurrence in canonical order (arguments as given, then paths, then rows) is kept.
@@ -151,10 +167,6 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
             "documents that are nearly the same; substring: spans of text that occur before."
         ),
     ] = "bloom"
-    name: Annotated[str, Meta(description="Attribute to write: folder and column.")] = ""
-    experiment: Annotated[
-        str | None, Meta(description="Folder under attributes/ (default: the name).")
-    ] = None
     key: Annotated[
         str,
         Meta(description="What of a document is compared: text, id, or a path like metadata.url."),
@@ -232,12 +244,77 @@ class Dedupe(DocumentOptions, frozen=True, kw_only=True):
     shard_bytes: Annotated[
         Count, Meta(description="Memory for a shard of substring's windows, of each worker.")
     ] = 1 << 28
-    format: Annotated[
-        Literal["parquet", "jsonl"], Meta(description="parquet, or Dolma's jsonl (gzipped).")
-    ] = "parquet"
-    attributes: Annotated[
-        str | None, Meta(description="attributes/ folder for files outside a documents/ folder.")
+
+
+class Decontaminate(JointOptions, frozen=True, kw_only=True):
+    """Find documents that hold items of an evaluation, by any of the rules in use.
+
+    Writes for each document what matches, the rule's score and its verdict, and beside the first
+    folder a report, a list of items and a sheet for judging. See docs/decontamination.md.
+    """
+
+    evals: Annotated[
+        list[str],
+        Meta(
+            description="Evaluations: a file of requests or rows (JSONL, Parquet), or a folder; "
+            "may be given several times.",
+            extra={"files": True},
+        ),
+    ] = []
+    rule: Annotated[
+        list[str | dict[str, Any]],
+        Meta(description="Rules, with their parameters in parentheses: a,b(n=8); or all."),
+    ] = []
+    fields: Annotated[
+        list[str],
+        Meta(
+            description="Names of fields in rows that are no requests: question=Q,answer=A; also "
+            "passage, choices, id, split, benchmark."
+        ),
+    ] = []
+    splits: Annotated[
+        list[str], Meta(description="Only items of these splits (default: all).")
+    ] = []
+    n: Annotated[Count | None, Meta(description="Words of an n-gram, of rules that have one.")] = (
+        None
+    )
+    share: Annotated[Share | None, Meta(description="Threshold of rules that have one.")] = None
+    normalize: Annotated[
+        Literal["words", "case", "none"] | None,
+        Meta(
+            description="What is taken for the same: words: case and punctuation do not count; "
+            "case: case does not; none: nothing (default: the rule's)."
+        ),
     ] = None
+    action: Annotated[
+        Literal["drop", "cut"] | None,
+        Meta(description="Documents go as a whole, or what matches is cut (default: the rule's)."),
+    ] = None
+    max_documents: Annotated[
+        Count | None,
+        Meta(description="What is found in more documents counts as common text, not at all."),
+    ] = None
+    max_removed: Annotated[
+        Share | None,
+        Meta(
+            description="Share of documents that may go: of sets of benchmarks the first that "
+            "stays below decides."
+        ),
+    ] = None
+    backoff: Annotated[
+        list[str],
+        Meta(
+            description="Those sets, strictest first: a+b+c,a+b (default: all, then without the "
+            "benchmarks that remove most, one by one)."
+        ),
+    ] = []
+    common: Annotated[
+        Count, Meta(description="Items found in more documents than that are reported as common.")
+    ] = 100
+    sample: Annotated[
+        int, Meta(description="Hits of each rule in the sheet for judging.", ge=0)
+    ] = 50
+    seed: Annotated[int, Meta(description="Of that sample.", ge=0)] = 6198
 
 
 class Convert(DocumentOptions, frozen=True, kw_only=True):
@@ -480,7 +557,13 @@ class TrainClassifier(Options, frozen=True, kw_only=True):
     ] = False
 
 
-STAGES: dict[str, type[Options]] = {"tag": Tag, "dedupe": Dedupe, "mix": Mix, "tokenize": Tokenize}
+STAGES: dict[str, type[Options]] = {
+    "tag": Tag,
+    "dedupe": Dedupe,
+    "decontaminate": Decontaminate,
+    "mix": Mix,
+    "tokenize": Tokenize,
+}
 
 
 def build(kind: type[T], values: Mapping[str, Any], *, where: str = "") -> T:

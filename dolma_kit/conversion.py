@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dolma_kit import attribute_files, attributes, config, files
-from dolma_kit.attributes import Columns, Format, Kind
+from dolma_kit.attributes import Columns, Format, Kind, checked_name
 from dolma_kit.config import Convert
 from dolma_kit.decoding import Source
 from dolma_kit.documents import Batch, Fields, allot
@@ -22,7 +22,6 @@ from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
 from dolma_kit.quarantine import beside_attributes
 from dolma_kit.summary import Summary, summarize
-from dolma_kit.tagging import checked_name
 
 PHASE = "converting"
 

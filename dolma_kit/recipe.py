@@ -19,6 +19,7 @@ Stage = tuple[str, Options]
 MODULES = {
     "tag": "dolma_kit.tagging",
     "dedupe": "dolma_kit.deduplication.stage",
+    "decontaminate": "dolma_kit.decontamination.stage",
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
 }
@@ -119,7 +120,7 @@ def resolve(settings: Recipe) -> list[Stage]:
     """The stages as structs. What the recipe itself says (workers, limit, ...) holds for each
     stage that does not say otherwise."""
     if not settings.stages:
-        raise ConfigError("no stages: a recipe names at least one of tag, dedupe, mix, tokenize")
+        raise ConfigError(f"no stages: a recipe names at least one of {', '.join(MODULES)}")
     inherited = {
         name: value
         for name, value in msgspec.to_builtins(settings).items()

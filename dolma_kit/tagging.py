@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -106,7 +105,7 @@ def plan(settings: Tag) -> Plan:
         raise ConfigError(
             "no taggers: name some with --taggers; `dolma-kit list taggers` shows them"
         )
-    experiment = checked_name(settings.experiment, "experiment")
+    experiment = attributes.checked_name(settings.experiment, "experiment")
     given = plugins.read(settings.plugin)
     taggers = registry.taggers(settings.taggers, given)
     shards = find(settings.documents, attributes=settings.attributes)
@@ -168,17 +167,6 @@ def _models(taggers: list[Tagger]) -> dict[str, str]:
             name = f"{base}#{n}"
         sha256[name] = files.sha256(path)
     return sha256
-
-
-def checked_name(name: str, key: str) -> str:
-    """A name that can stand in a path and in a column."""
-    if not name:
-        raise ConfigError(f"no {key}: give one with --{key}")
-    if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-        raise ConfigError(
-            f"{key} {name!r} cannot name a folder or column: letters, digits, _ . - after a letter"
-        )
-    return name
 
 
 def columns(taggers: list[Tagger], experiment: str) -> dict[str, Kind]:

@@ -1,4 +1,4 @@
-"""`dolma-kit tag`, `dedupe`, `mix`, `tokenize`, `run`: the stages, each one library call."""
+"""`dolma-kit tag`, `dedupe`, `decontaminate`, `mix`, `tokenize`, `run`: each one library call."""
 
 from __future__ import annotations
 
@@ -33,11 +33,22 @@ def _caller(name: str) -> Any:
             typer.echo(describe(settings, module.plan(settings)))
         else:
             summary: Summary = getattr(module, name)(settings)
+            if name == "decontaminate" and summary.complete:
+                typer.echo(_report(summary))
             if "profile" in summary.counts:
                 typer.echo(_table(summary.counts["profile"]), err=True)
             typer.echo(msgspec.json.encode(summary).decode())
 
     return call
+
+
+def _report(summary: Summary) -> str:
+    """What `decontaminate` found, as its report says."""
+    from dolma_kit.decontamination import reporting
+
+    path = next(path for path in summary.outputs if path.endswith(".report.json"))
+    with open(path, "rb") as stream:
+        return reporting.text_of(msgspec.json.decode(stream.read()))
 
 
 def _table(profile: dict[str, dict[str, float]]) -> str:

@@ -1,15 +1,17 @@
 """What rules work on and what they find.
 
-A rule is made of parameters; `index` turns the items of evaluations into arrays, once a run; these
-go to the workers, where `Finder(rule, arrays)` looks at batches of documents.
+A `Rule` is made of parameters; `index` turns the items of evaluations into arrays, once a run; with
+these, workers have a `Finder` that looks at batches of documents.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from dolma_kit import kernels
@@ -17,8 +19,47 @@ from dolma_kit import kernels
 if TYPE_CHECKING:
     from dolma_kit.decontamination.items import Item
     from dolma_kit.documents import Batch
+    from dolma_kit.kernels.ngram_table import NgramTable
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+Part = Literal["question", "passage", "answer", "choices"]
+Normalization = Literal["words", "case", "none"]
+Positive = Annotated[int, Meta(ge=1)]
+Length = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="id"):
+    """A rule by its parameters; these are what becomes of documents in which it finds something.
+
+    `max_documents`: what is found in more documents than that is taken for common text and counts
+    no more. `action` drop: all of the document goes; cut: the places, with `cut_characters` on
+    either side, and of what is left the pieces of fewer than `min_rest`; of a text that would be in
+    more than `max_pieces`, all.
+    """
+
+    max_documents: Positive | None = None
+    action: Literal["drop", "cut"] = "drop"
+    cut_characters: Length = 0
+    min_rest: Length = 0
+    max_pieces: Positive | None = None
+
+    #: kernels that index or finder need
+    kernels: ClassVar[tuple[str, ...]] = ("normal_words", "ngram_table")
+
+    @property
+    def id(self) -> str:
+        return str(type(self).__struct_config__.tag)
+
+    def index(self, items: Sequence[Item]) -> Index:
+        """What finders look for."""
+        raise NotImplementedError
+
+    def finder(self, arrays: Arrays) -> Finder:
+        """One that finds what is in an index's arrays."""
+        raise NotImplementedError
 
 
 class Words(NamedTuple):
@@ -53,7 +94,7 @@ class Found(NamedTuple):
     place_offsets: NDArray[np.int64]  # (n_hits + 1,)
     places: NDArray[np.int64]  # (n_places, 2): start, end
     #: numbers of windows that were found at all, for rules that add up over documents
-    windows: NDArray[np.int64] = np.zeros(0, np.int64)  # noqa: RUF012  read only
+    windows: NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 class Index(NamedTuple):
@@ -68,10 +109,65 @@ class Index(NamedTuple):
     reasons: tuple[str, ...]
 
 
-class Finder(Protocol):
-    """Looks at batches for one rule. `words` has those of the batch's texts by normalization."""
+class Postings(NamedTuple):
+    """Which items have which of the distinct keys, and where.
 
-    def __call__(self, batch: Batch, words: WordsOf) -> Found: ...
+    Key number i is in `items[offsets[i]:offsets[i + 1]]`, ascending, at `positions` in them.
+    """
+
+    table: NgramTable
+    offsets: NDArray[np.int64]  # (n_keys + 1,)
+    items: NDArray[np.int32]  # (n,)
+    positions: NDArray[np.int32]  # (n,)
+
+    @classmethod
+    def of(
+        cls, keys: NDArray[np.uint64], items: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> Postings:
+        """Of keys, all (n,), each with its item and its place in it."""
+        distinct, numbers = np.unique(keys, return_inverse=True)
+        order = np.lexsort((positions, items, numbers))
+        offsets = np.concatenate(([0], np.cumsum(np.bincount(numbers, minlength=len(distinct)))))
+        return cls(
+            kernels.ngram_table.build(distinct), offsets.astype(np.int64),
+            items[order].astype(np.int32), positions[order].astype(np.int32),
+        )  # fmt: skip
+
+    @property
+    def n_keys(self) -> int:
+        return len(self.offsets) - 1
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """For `from_arrays`, with names that begin with `prefix`."""
+        own = {**self.table._asdict(), **self._asdict()}
+        del own["table"]
+        return {f"{prefix}.{name}": array for name, array in own.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, prefix: str) -> Postings:
+        def own(*names: str) -> list[NDArray[Any]]:
+            return [arrays[f"{prefix}.{name}"] for name in names]
+
+        return cls(
+            kernels.ngram_table.NgramTable(*own("bits", "keys", "ids")),
+            *own("offsets", "items", "positions"),
+        )
+
+    def expanded(
+        self, ids: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """All postings of some keys: the index of each in `ids`, its item, its place in that."""
+        counts = self.offsets[ids + 1] - self.offsets[ids]
+        which = np.repeat(np.arange(len(ids)), counts)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+        own = self.offsets[ids][which] + within
+        return which, self.items[own].astype(np.int64), self.positions[own].astype(np.int64)
+
+
+class Finder(Protocol):
+    """Looks at batches for one rule; `words_of` gives the words of a batch's texts."""
+
+    def __call__(self, batch: Batch, words_of: WordsOf, /) -> Found: ...
 
 
 class WordsOf:

@@ -1,9 +1,9 @@
 """Evaluations as items: what a model is asked, read from the files that evaluations come in.
 
-Two kinds of rows. *Requests*, as OLMo's evaluations keep them, have `request` and `doc`: one row for
-each answer that is ranked, and those of one `task_name` and `doc_id` are one item. *Plain rows* have
-fields of any names, which `fields` maps; each is an item. A file is JSONL (`.gz`, `.zst` too) or
-Parquet; a folder is all such files in it.
+Two kinds of rows. *Requests*, as OLMo's evaluations keep them, have `request` and `doc`: one row
+for each answer that is ranked, and those of one `task_name` and `doc_id` are one item. *Plain rows*
+have fields of any names, which `fields` maps; each is an item. A file is JSONL (`.gz`, `.zst` too)
+or Parquet; a folder is all such files in it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIELDS = {
 _SPLIT = re.compile(r"(.+)[_-](train|training|dev|val|valid|validation|test)")
 # What prompts put around a question.
 _HEAD = re.compile(r"(?:(?P<passage>.*)\n)?(?:Question|Goal|Q): ?", re.DOTALL)
-_TAIL = re.compile(r"\n(?:Answer|A):\s*$")
+_TAIL = re.compile(r"(?:^|\n)(?:Answer|A):\s*$")
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Evaluations(NamedTuple):
     """All items, in canonical order, and what was left out."""
 
     items: list[Item]
-    n_empty: int  # without a question
+    n_empty: int  # without a question, as requests for the answer's own likelihood are
     n_other_splits: int
     sha256: dict[str, str]  # of each file
 

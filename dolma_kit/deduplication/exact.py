@@ -137,7 +137,7 @@ def find(task: FindTask) -> Result:
 
     from dolma_kit.deduplication.keeping import places_in
     from dolma_kit.deduplication.linking import part_of
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     hashes, checks, numbers, key_places = [], [], [], []
     first = first_document = 0
@@ -199,7 +199,7 @@ def add_up(tasks: tuple[FindTask, ...]) -> Result:
     """How many paragraphs there are, how many of them are distinct, and occur how often."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     first = tasks[0]
     spills = [Spill(first.temporary, i) for i in range(first.n_inputs)]
@@ -227,7 +227,7 @@ def write_file(task: WriteTask) -> Result:
     """Make one attribute file of an input's paragraphs that occur before."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     temporary = task.finding[0].temporary
     spill, found = Spill(temporary, task.number), near.found_in(temporary)

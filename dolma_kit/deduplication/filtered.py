@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dolma_kit.config import Dedupe
     from dolma_kit.deduplication.keys import Selection
     from dolma_kit.deduplication.marking import MarkTask
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
 MARKING, FILLING = "marking", "filling"
 #: intermediate files, by what is compared
@@ -199,7 +199,7 @@ class Hasher:
 
     def __call__(self, batch: Batch) -> tuple[Any, Any]:
         from dolma_kit.deduplication.keys import keys_of
-        from dolma_kit.deduplication.spill import rows_of
+        from dolma_kit.execute.spill import rows_of
 
         keys = keys_of(batch, self._task.selection, with_checks=self._task.with_checks)
         return rows_of(batch, keys.n_per_document), keys
@@ -209,7 +209,7 @@ class HashSink(Sink):
     """The sink: the intermediate files of one file of documents."""
 
     def __init__(self, task: HashTask) -> None:
-        from dolma_kit.deduplication.spill import Spill, SpillWriter
+        from dolma_kit.execute.spill import Spill, SpillWriter
 
         kinds = KINDS[task.selection.by] + (("checks",) if task.with_checks else ())
         self._spill = Spill(task.temporary, task.number)
@@ -240,7 +240,7 @@ class HashSink(Sink):
 def write_file(task: WriteTask) -> Result:
     """Make one attribute file of an input's marks."""
     from dolma_kit.deduplication.marking import marked_of, marks_of
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     spill = Spill(task.marking.temporary, task.number)
     marked = marked_of(task.marking.temporary)

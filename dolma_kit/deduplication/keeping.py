@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dolma_kit.deduplication.inputs import Inputs
-    from dolma_kit.deduplication.spill import Spill
     from dolma_kit.execute import Phase
+    from dolma_kit.execute.spill import Spill
     from dolma_kit.layout import Shard
 
 RANKING = "ranking"
@@ -116,7 +116,7 @@ def rank(task: RankTask) -> Result:
     """Sort all documents."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     found = [
         _values(task.rule, shard, Spill(task.temporary, i), partial=task.partial[i])
@@ -133,7 +133,7 @@ def rank(task: RankTask) -> Result:
 
 def places_in(temporary: str) -> NDArray[np.int64]:
     """(n_docs,) int64, mapped from disk: each document's place."""
-    from dolma_kit.deduplication.spill import mapped
+    from dolma_kit.execute.spill import mapped
 
     return mapped(os.path.join(temporary, "documents.places"), "<i8")
 

@@ -79,7 +79,7 @@ def find_edges(task: BandTask) -> Result:
     """
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     keys, docs, first = [], [], 0
     for i in range(task.n_inputs):
@@ -132,7 +132,7 @@ def edges_in(path: str) -> NDArray[np.int64]:
     """(n, 2) int64, of a file of edges."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import mapped
+    from dolma_kit.execute.spill import mapped
 
     return np.ascontiguousarray(mapped(path, "<i8").reshape(-1, 2), np.int64)
 

@@ -169,7 +169,7 @@ class _Bits:
 
 def mark(task: MarkTask) -> Result:
     """Pass the keys of one partition through its blocks, in canonical order."""
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     spills = [Spill(task.temporary, i) for i in range(len(task.srcs))]
     n_keys = sum(spill.n_keys for spill in spills)
@@ -226,7 +226,7 @@ def _marks_by_place(
     import numpy as np
 
     from dolma_kit.deduplication.keeping import places_in
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     places, first = places_in(task.temporary), 0
     hashes, key_places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
@@ -253,7 +253,7 @@ def fill(task: MarkTask) -> Result:
     ConfigError where it holds more keys in the end than it was sized for, so that its
     false-positive rate is not the one that was asked for.
     """
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     n_keys = sum(Spill(task.temporary, i).n_keys for i in range(len(task.srcs)))
     said = [_partition(task, i) for i in range(task.n_partitions)]
@@ -332,7 +332,7 @@ def _written(task: MarkTask) -> FilterFile | None:
 
 def _inputs(task: MarkTask) -> dict[str, str | None]:
     """The inputs' names and the SHA-256 of what was read."""
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     return {src: Spill(task.temporary, i).about().sha256 for i, src in enumerate(task.srcs)}
 
@@ -362,7 +362,7 @@ def _partition(task: MarkTask, i: int) -> Partition:
 
 
 def _blocks(task: MarkTask) -> Iterator[NDArray[np.uint64]]:
-    from dolma_kit.deduplication.spill import mapped
+    from dolma_kit.execute.spill import mapped
 
     for i in range(task.n_partitions):
         yield mapped(_path(task, i, "blocks"), "<u8").reshape(-1, 8)
@@ -377,7 +377,7 @@ def marks_of(task: MarkTask, number: int) -> NDArray[np.bool_]:
     """(n_keys,) bool: which keys of input `number` are duplicates, in the order of its keys."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
     from dolma_kit.kernels.bloom import block_indices
 
     hashes = Spill(task.temporary, number).hashes()

@@ -177,12 +177,12 @@ class Signer:
     def __call__(self, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.uint64]]:
         import numpy as np
 
-        from dolma_kit.deduplication.spill import rows_of
+        from dolma_kit.execute.spill import rows_of
 
         bounds = batch.offsets[:-1], batch.offsets[1:]
-        lowered = kernels.lowercase.lower(batch.text_bytes, *bounds)
+        text, starts, ends = kernels.lowercase.lower(batch.text_bytes, *bounds)
         shape = self._shape
-        found, n_grams = kernels.minhash.signatures(*lowered, shape.n, self._permuted_by)
+        found, n_grams = kernels.minhash.signatures(text, starts, ends, shape.n, self._permuted_by)
         keys = kernels.minhash.band_keys(found, shape.bands, shape.rows)
         return rows_of(batch, (n_grams > 0).astype(np.int64)), keys
 
@@ -191,7 +191,7 @@ class SignSink(Sink):
     """The sink: rows as they come; keys band by band at the end, held until then."""
 
     def __init__(self, task: SignTask) -> None:
-        from dolma_kit.deduplication.spill import Spill, SpillWriter
+        from dolma_kit.execute.spill import Spill, SpillWriter
 
         self._writer = SpillWriter(Spill(task.temporary, task.number), ("bands",))
         self._n_bands = task.shape.bands
@@ -221,7 +221,7 @@ def cluster(task: ClusterTask) -> Result:
     """Make clusters of all edges: the first of each document's, and how many are in it."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     spills = [Spill(task.temporary, i) for i in range(task.n_inputs)]
     roots = roots_of(sum(spill.about().documents for spill in spills), task.forests)
@@ -249,7 +249,7 @@ def cluster(task: ClusterTask) -> Result:
 
 def _clusters(temporary: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(n_docs,) each, mapped from disk: the first of each one's cluster, and its size."""
-    from dolma_kit.deduplication.spill import mapped
+    from dolma_kit.execute.spill import mapped
 
     roots, sizes = (mapped(os.path.join(temporary, f"clusters.{k}"), "<i8") for k in KINDS)
     return roots, sizes
@@ -268,7 +268,7 @@ def found_in(temporary: str) -> dict[str, int]:
 def _write_attributes(task: WriteTask) -> Result:
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     spill = Spill(task.temporary, task.number)
     about = spill.about()
@@ -353,7 +353,7 @@ def _write_list(task: ListTask) -> Result:
 
 def _all_rows(task: ListTask) -> Iterator[tuple[int, str, pa.RecordBatch]]:
     """The number of the first document, the file's name and rows, batch by batch."""
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     first = 0
     for i, src in enumerate(task.srcs):

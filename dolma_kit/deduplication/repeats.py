@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
 SLOT_BYTES = 16
 N_RANGES = 4096
@@ -152,7 +152,7 @@ def _pass(task: ShardTask, least: int, most: int, stream: IO[bytes]) -> list[int
     each input begin, or None if they do not all fit."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
     from dolma_kit.kernels.windows import look_up
 
     ranges = least >> RANGE_BITS, (most >> RANGE_BITS) + 1
@@ -181,7 +181,7 @@ def repeats_of(tasks: list[ShardTask], number: int) -> NDArray[np.int64]:
     """(n,) int64: where windows of input `number` start that occur before, ascending."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import mapped
+    from dolma_kit.execute.spill import mapped
 
     found = [np.zeros(0, np.int64)]
     for task in tasks:

@@ -127,7 +127,7 @@ class Windower:
         self._task = task
 
     def __call__(self, batch: Batch) -> tuple[pa.RecordBatch, dict[str, NDArray[Any]]]:
-        from dolma_kit.deduplication.spill import rows_of
+        from dolma_kit.execute.spill import rows_of
 
         bounds, n = (batch.offsets[:-1], batch.offsets[1:]), self._task.length
         if self._task.unit == "characters":
@@ -143,7 +143,7 @@ class WindowSink(Sink):
     """The sink: the intermediate files of one file of documents."""
 
     def __init__(self, task: WindowTask) -> None:
-        from dolma_kit.deduplication.spill import Spill, SpillWriter
+        from dolma_kit.execute.spill import Spill, SpillWriter
 
         kinds = ("prints", "places", "index", "units") + (
             ("tokens",) if task.unit == "tokens" else ()
@@ -170,7 +170,7 @@ class WindowSink(Sink):
 
 def add_up(tasks: list[ShardTask]) -> Result:
     """How many windows there are, and how many of them occur before."""
-    from dolma_kit.deduplication.spill import Spill, mapped
+    from dolma_kit.execute.spill import Spill, mapped
 
     first = tasks[0]
     spills = [Spill(first.temporary, i) for i in range(first.n_inputs)]
@@ -189,7 +189,7 @@ def write_file(task: WriteTask) -> Result:
     """Make one attribute file of an input's windows that occur before."""
     import numpy as np
 
-    from dolma_kit.deduplication.spill import Spill
+    from dolma_kit.execute.spill import Spill
 
     spill = Spill(task.windows.temporary, task.windows.number)
     about = spill.about()

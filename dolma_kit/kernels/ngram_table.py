@@ -1,13 +1,13 @@
-"""A set of n-grams that is looked up at every place of a text: a hash table behind a filter of bits.
+"""A set of n-grams, looked up at every place of a text: a hash table behind a filter of bits.
 
 An n-gram of the word hashes w_1 ... w_n has, in unsigned 64-bit arithmetic that wraps, the key
 
     mix64(w_1 * m^(n-1) + ... + w_(n-1) * m + w_n)
 
-with SplitMix64's finalizer mix64: a sum that is carried from each place to the next. Of two distinct
-n-grams the chance to share a key is 2^-64. Nearly all that is looked up is not there: one bit of a
-small filter, at the key's highest bits, says so without a look at the table, which is probed one
-slot after the other from the key's lowest bits on.
+with SplitMix64's finalizer mix64: a sum that is carried from each place to the next. Of two
+distinct n-grams the chance to share a key is 2^-64. Nearly all that is looked up is not there: one
+bit of a small filter, at the key's highest bits, says so without a look at the table, which is
+probed one slot after the other from the key's lowest bits on.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import numpy.typing as npt
 from numba import int64, njit, types, uint64
 
 from dolma_kit.kernels.minhash import mix64
-from dolma_kit.kernels.unicode import OFFSETS
+from dolma_kit.kernels.unicode import LEAF, OFFSETS
 
 _BASE = np.uint64(0x5851F42D4C957F2D)  # m above: a multiplier of Knuth's MMIX
 _1, _6, _63 = np.uint64(1), np.uint64(6), np.uint64(63)
 BITS_A_KEY = 16
+_FEW = 4096
 MOST_FILTER_BITS = 1 << 27  # 16 MiB
 
 _KEYS = types.Array(types.uint64, 1, "C", readonly=True)
@@ -42,18 +43,24 @@ class NgramTable(NamedTuple):
     ids: npt.NDArray[np.int32]
 
 
-@njit(types.void(_KEYS, uint64[::1], uint64[::1], types.int32[::1]), cache=True, nogil=True)
+@njit(inline="always")
+def shift_of(bits: npt.NDArray[np.uint64]) -> np.uint64:
+    """What a key is shifted by to the right for its bit in the filter."""
+    shift, n_bits = uint64(64), len(bits) * 64
+    while n_bits > 1:
+        n_bits >>= 1
+        shift -= _1
+    return shift
+
+
+@njit(types.void(_KEYS, uint64[::1], uint64[::1], types.int32[::1]), **LEAF)
 def _fill(
     given: npt.NDArray[np.uint64],
     bits: npt.NDArray[np.uint64],
     keys: npt.NDArray[np.uint64],
     ids: npt.NDArray[np.int32],
 ) -> None:
-    mask, shift = uint64(len(keys) - 1), uint64(64)
-    n_bits = len(bits) * 64
-    while n_bits > 1:
-        n_bits >>= 1
-        shift -= _1
+    mask, shift = uint64(len(keys) - 1), shift_of(bits)
     for i in range(len(given)):
         key = given[i]
         place = key >> shift
@@ -113,10 +120,26 @@ def keys_of(
     return found
 
 
-_PLACES = types.Tuple((int64[::1], types.int32[::1]))  # type: ignore[no-untyped-call]
+@njit(int64(uint64, uint64, _KEYS, _KEYS, _IDS), **LEAF)
+def number_of(
+    key: np.uint64,
+    shift: np.uint64,
+    bits: npt.NDArray[np.uint64],
+    keys: npt.NDArray[np.uint64],
+    ids: npt.NDArray[np.int32],
+) -> int:
+    """The number of a key in a table, or -1; `shift` is `shift_of(bits)`."""
+    place = key >> shift
+    if not bits[place >> _6] >> (place & _63) & _1:
+        return -1
+    mask = uint64(len(keys) - 1)
+    slot = key & mask
+    while ids[slot] >= 0 and keys[slot] != key:
+        slot = (slot + _1) & mask
+    return int(int64(ids[slot]))
 
 
-@njit(_PLACES(_KEYS, OFFSETS, int64, _KEYS, _KEYS, _IDS), cache=True, nogil=True)
+@njit(int64(_KEYS, OFFSETS, int64, _KEYS, _KEYS, _IDS, int64[::1], types.int32[::1], int64), **LEAF)
 def _find(
     words: npt.NDArray[np.uint64],
     offsets: npt.NDArray[np.int64],
@@ -124,14 +147,12 @@ def _find(
     bits: npt.NDArray[np.uint64],
     keys: npt.NDArray[np.uint64],
     ids: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    places, found = np.empty(256, np.int64), np.empty(256, np.int32)
-    mask, shift = uint64(len(keys) - 1), uint64(64)
-    n_bits = len(bits) * 64
-    while n_bits > 1:
-        n_bits >>= 1
-        shift -= _1
-    leaving = uint64(1)
+    places: npt.NDArray[np.int64],
+    found: npt.NDArray[np.int32],
+    most: int,
+) -> int:
+    """How many there are; only the first `most` are written."""
+    shift, leaving = shift_of(bits), uint64(1)
     for _ in range(n):
         leaving *= _BASE
     done = 0
@@ -143,22 +164,12 @@ def _find(
                 total -= words[i - n] * leaving
             if i < full:
                 continue
-            key = mix64(total)
-            place = key >> shift
-            if not bits[place >> _6] >> (place & _63) & _1:
-                continue
-            slot = key & mask
-            while ids[slot] >= 0 and keys[slot] != key:
-                slot = (slot + _1) & mask
-            if ids[slot] < 0:
-                continue
-            if done == len(places):
-                more_places, more = np.empty(2 * done, np.int64), np.empty(2 * done, np.int32)
-                more_places[:done], more[:done] = places, found
-                places, found = more_places, more
-            places[done], found[done] = i - n + 1, ids[slot]
-            done += 1
-    return places[:done].copy(), found[:done].copy()
+            number = number_of(mix64(total), shift, bits, keys, ids)
+            if number >= 0:
+                if done < most:
+                    places[done], found[done] = i - n + 1, number
+                done += 1
+    return done
 
 
 def find(
@@ -168,5 +179,29 @@ def find(
 
     `places` (n_found,) int64 counts the words of all documents; `ids` (n_found,) int32.
     """
-    places, ids = _find(words, offsets, n, *table)
-    return places, ids
+    n_found, room = _FEW, 0
+    while room < n_found:  # as a rule there are few
+        room = n_found
+        places, ids = np.empty(room, np.int64), np.empty(room, np.int32)
+        n_found = _find(words, offsets, n, *table, places, ids, room)
+    return places[:n_found], ids[:n_found]
+
+
+@njit(types.void(_KEYS, _KEYS, _KEYS, _IDS, types.int32[::1]), **LEAF)
+def _look_up(
+    wanted: npt.NDArray[np.uint64],
+    bits: npt.NDArray[np.uint64],
+    keys: npt.NDArray[np.uint64],
+    ids: npt.NDArray[np.int32],
+    out: npt.NDArray[np.int32],
+) -> None:
+    shift = shift_of(bits)
+    for i in range(len(wanted)):
+        out[i] = number_of(wanted[i], shift, bits, keys, ids)
+
+
+def look_up(keys: npt.NDArray[np.uint64], table: NgramTable) -> npt.NDArray[np.int32]:
+    """The number of each key, (n,) uint64 -> (n,) int32; -1 of one that is not in the table."""
+    out = np.full(len(keys), -1, np.int32)
+    _look_up(keys, *table, out)
+    return out

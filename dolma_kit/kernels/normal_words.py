@@ -14,8 +14,8 @@ Three tables, by what is taken for the same:
     case   lower case; each other character but white space is a word of its own
     none   the same, and every character as it is
 
-In lower case U+0130 is `i`, and both small sigmas are one. This is coarser than the words of UAX #29
-(`don't` is two words, `80,000` too), takes a fifth of their time, and finds `don't` in `don’t`.
+In lower case U+0130 is `i`, and both small sigmas are one. This is coarser than the words of UAX
+#29 (`don't` is two words, `80,000` too), takes a fifth of their time, and finds `don't` in `don’t`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _words(
                 i += char_length(text, i)
             kind = entry & _KIND
             at += uint32(1)
-            if kind == PARTS or kind == GOES_ALONG:
+            if kind in (PARTS, GOES_ALONG):
                 continue
             h = uint64(entry & _FOLDED) * _MULTIPLIER
             spans[n, 0] = at - uint32(1)
@@ -101,7 +101,7 @@ def _words(
                     else:
                         entry, size = table[decode(text, i)], char_length(text, i)
                     kind = entry & _KIND
-                    if kind == PARTS or kind == ALONE:
+                    if kind in (PARTS, ALONE):
                         break
                     h = (h ^ uint64(entry & _FOLDED)) * _MULTIPLIER
                     i += size

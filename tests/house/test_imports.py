@@ -64,6 +64,7 @@ LAYERS = [
         "shards",
         "conversion",
         "deduplication",
+        "decontamination",
         "tokens",
         "order",
         "classifying",
