@@ -116,6 +116,9 @@ class CollisionFinder:
         )
         # An n-gram of a document, and so its places, for each item that has it.
         which, items, _ = postings.expanded(ids[is_new])
+        is_other = np.ones(len(which), np.bool_)  # an item may have an n-gram twice
+        is_other[1:] = (which[1:] != which[:-1]) | (items[1:] != items[:-1])
+        which, items = which[is_other], items[is_other]
         counts = np.diff(offsets)
         sizes = counts[which]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -163,7 +163,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["tokenize", "web", "--out", "o", "--tokenizer", "no.json"], "no tokenizer 'no.json'"),
     (["tokenize", "web", "--out", "o", "--tokenizer", "tiny.json"], "no eos_token_id: give"),
     (["tokenize", "--out", "o", "--tokenizer", "tiny.json"], "no documents"),
-    (["run"], "no stages: a recipe names at least one of tag, dedupe, mix, tokenize"),
+    (
+        ["run"],
+        "no stages: a recipe names at least one of tag, dedupe, decontaminate, mix, tokenize",
+    ),
     (["run", "-c", "nowhere"], "no config 'nowhere': neither a file nor one of those"),
     (["run", "-c", "web"], "cannot read config web: "),
     (["attributes", "convert", "web"], "missing the key `experiment`"),
