@@ -196,8 +196,12 @@ class Dedupe(JointOptions, frozen=True, kw_only=True):
     ] = 1e-6
     classic: Annotated[
         bool,
-        Meta(description="A Bloom filter without blocks: a quarter smaller, slower, in one piece."),
+        Meta(description="A Bloom filter without blocks: a quarter smaller, and slower."),
     ] = False
+    fingerprints: Annotated[
+        int | None,
+        Meta(description="A set of hashes of 64 or 128 bits in place of a Bloom filter."),
+    ] = None
     partitions: Annotated[
         Count,
         Meta(description="Parts of the filter, or of keys: one of them has to fit in memory."),

@@ -81,17 +81,23 @@ class WriteTask:
 
 def plan(inputs: Inputs) -> Plan:
     """Hashes and marks belong to the first folder's ledger."""
-    from dolma_kit.deduplication import bloom, classic, marking
+    from dolma_kit.deduplication import bloom, marking, structures
 
     settings, temporary = inputs.settings, inputs.temporary
+    structure = structures.asked_for(
+        is_classic=settings.classic, fingerprints=settings.fingerprints
+    )
+    with_checks = structure.hash_bits > 64
+    if with_checks and settings.by == "ngram":
+        raise ConfigError("--by ngram has hashes of 64 bits: take --fingerprints 64")
     selection = selection_of(settings)
     described = {k: v for k, v in dataclasses.asdict(selection).items() if v is not None}
     if settings.expected_items is not None:
-        size_for = classic.size_for if settings.classic else bloom.size_for
-        size = size_for(settings.expected_items, settings.fp_rate)
+        structure.require_rate(settings.expected_items, settings.fp_rate)
+        size = structure.size_for(settings.expected_items, settings.fp_rate)
         bloom.require_memory(size, settings.expected_items, settings.fp_rate, settings.partitions)
     ranking, more = keeping.ranking(inputs)
-    more |= _checked_filter(settings, described)
+    more |= _checked_filter(settings, described, structure.name)
     tasks = [
         marking.MarkTask(
             partition=i,
@@ -105,7 +111,7 @@ def plan(inputs: Inputs) -> Plan:
             path=settings.filter,
             read_only=settings.read_only,
             rebuild=settings.rebuild,
-            classic=settings.classic,
+            structure=structure.name,
             by_place=bool(ranking),
         )
         for i in range(settings.partitions)
@@ -118,7 +124,7 @@ def plan(inputs: Inputs) -> Plan:
         return WriteTask(i, tasks[0], path, format, name, by, threshold, made_by)
 
     phases = [
-        inputs.reading(Hasher, HashSink, lambda i: HashTask(i, temporary, selection)),
+        inputs.reading(Hasher, HashSink, lambda i: HashTask(i, temporary, selection, with_checks)),
         *ranking,
         inputs.between(
             MARKING,
@@ -130,7 +136,7 @@ def plan(inputs: Inputs) -> Plan:
         inputs.writing(write_file, write_task),
     ]
     needed = KERNELS + (NGRAM_KERNELS if by == "ngram" else ())
-    needed += ("minhash", "classic_bloom") if settings.classic else ()
+    needed += structure.kernels
     return inputs.plan(phases, columns(name, by), needed, more)
 
 
@@ -152,16 +158,10 @@ def selection_of(settings: Dedupe) -> Selection:
     )
 
 
-def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, Any]:
+def _checked_filter(settings: Dedupe, selection: dict[str, Any], structure: str) -> dict[str, Any]:
     """What a filter on disk adds to the config; ConfigError where it cannot be used."""
     from dolma_kit.deduplication import filters
 
-    if settings.classic and (settings.filter or settings.partitions > 1):
-        flag = "--filter" if settings.filter else "--partitions"
-        raise ConfigError(
-            f"--classic goes without {flag}, as a key's bits are anywhere in the array: leave one "
-            "of the two out"
-        )
     if settings.filter is None:
         if settings.read_only or settings.rebuild:
             flag = "--read-only" if settings.read_only else "--rebuild"
@@ -176,7 +176,9 @@ def _checked_filter(settings: Dedupe, selection: dict[str, Any]) -> dict[str, An
         raise ConfigError(f"no filter {settings.filter} to look keys up in: make it first")
     if is_there and not settings.rebuild:
         found = filters.FilterFile(settings.filter).description
-        filters.check_use(found, settings.filter, selection, read_only=settings.read_only)
+        filters.check_use(
+            found, settings.filter, selection, structure, read_only=settings.read_only
+        )
     if not settings.read_only:
         files.require_writable(os.path.dirname(os.path.abspath(settings.filter)))
         return {"filter": "kept"}

@@ -37,7 +37,7 @@ class Inputs(JointRun):
 
 #: settings that one method alone has
 OF_METHOD: dict[str, tuple[str, ...]] = {
-    "bloom": ("expected_items", "fp_rate", "classic"),
+    "bloom": ("expected_items", "fp_rate", "classic", "fingerprints"),
     "exact": (),
     "minhash": ("ngram_length", "threshold", "bands", "rows", "seed"),
     "substring": ("substring_length", "substring_unit"),

@@ -1,14 +1,14 @@
-"""Passing keys through a Bloom filter, which may be cut into partitions and may be kept on disk.
+"""Passing keys through a filter, which may be cut into partitions and may be kept on disk.
 
-A partition is a contiguous range of the filter's blocks, a unit of work: it goes through the hashes
-of all inputs in canonical order and leaves a mark for each whose block it has. As blocks know
-nothing of each other, any number of partitions gives the marks of one; so a filter may be larger
-than the memory of a machine. Afterwards `fill` adds up what all of them found, and writes the
-filter if it is to be kept. Files, in the ledger's temporary folder:
+A partition is a contiguous range of a structure (`structures`), a unit of work: it goes through the
+hashes of all inputs in canonical order and leaves a mark for each that it has a say on. Any number
+of partitions gives the marks of one; so a filter may be larger than the memory of a machine.
+Afterwards `fill` adds up what all of them found, and writes the filter if it is to be kept. Files,
+in the ledger's temporary folder:
 
     PPPP.marks    a bit for each key of a partition, from each byte's lowest: 1 for a duplicate
     PPPP.json     Partition: what it found, and how many keys each input had there
-    PPPP.blocks   its blocks, only if the filter is to be kept
+    PPPP.stored   what it holds, only if the filter is to be kept
     filter.json   Marked: all of them together
 """
 
@@ -18,21 +18,23 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
 from dolma_kit import config, files
-from dolma_kit.deduplication import bloom, classic, filters
+from dolma_kit.deduplication import bloom, filters, structures
 from dolma_kit.deduplication.bloom import Geometry
-from dolma_kit.deduplication.classic import ClassicFilter
 from dolma_kit.deduplication.filters import Absorbed, Description, FilterFile
+from dolma_kit.deduplication.structures import Held, Part
 from dolma_kit.errors import ConfigError
 from dolma_kit.ledger import Result
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from dolma_kit.execute.spill import Spill
 
 KEYS_AT_ONCE = 1 << 22
 FILTER = "filter.json"
@@ -57,91 +59,38 @@ class MarkTask:
     path: str | None = None
     read_only: bool = False
     rebuild: bool = False
-    classic: bool = False
+    structure: str = "blocked"
     by_place: bool = False  # keys pass in the order of their documents' places, see `keeping`
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
-    """What one partition found: keys of each input, duplicates, and of its blocks, the set bits
-    and the sum of the chances that each takes a fresh key for known."""
+    """What one partition found: keys of each input that it has a say on, those that it marks, and
+    what it holds (`Held.fill`)."""
 
     n_keys: list[int]
     n_duplicates: int
-    n_bits: int
+    n_held: int
     hit_chances: float
 
 
 class Marked(msgspec.Struct, frozen=True, kw_only=True):
     """The filter as it was in the end.
 
-    `fill` is the share of its bits that are set, `fp_rate` the chance that it takes a fresh key
-    for known as those bits lie, `expected_fp_rate` what the formula gives for as many keys; both
-    with the chance that two keys have one hash.
+    `fill` is the share of its bits that are set, or of its slots that are taken, `fp_rate` the
+    chance that it takes a fresh key for known as those bits lie, `expected_fp_rate` what the
+    formula gives for as many keys; both with the chance that two keys have one hash.
     """
 
+    structure: str
     keys: int
     duplicates: int
     n_blocks: int
     k: int
     filter_bytes: int
+    bytes_per_key: float
     fill: float
     fp_rate: float
     expected_fp_rate: float
-
-
-class PartitionFilter:
-    """The blocks of a partition, worked on by threads that own a range of them each."""
-
-    def __init__(self, task: MarkTask, geometry: Geometry, threads: ThreadPoolExecutor) -> None:
-        from dolma_kit.kernels.bloom import empty_blocks
-
-        n = geometry.n_blocks
-        self.first = n * task.partition // task.n_partitions
-        self.last = n * (task.partition + 1) // task.n_partitions
-        self.blocks = empty_blocks(self.last - self.first)
-        width = self.last - self.first
-        self._edges = [width * i // task.threads for i in range(task.threads + 1)]
-        self._geometry, self._threads, self._read_only = geometry, threads, task.read_only
-
-    def look_up(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """Which of the hashes, all of them of this partition, were there before: (n,) uint8."""
-        import numpy as np
-
-        from dolma_kit.kernels.bloom import check, check_and_insert
-
-        marks = np.zeros(len(hashes), np.uint8)
-        apply = check if self._read_only else check_and_insert
-        n_blocks, k = np.uint64(self._geometry.n_blocks), self._geometry.k
-
-        def work(i: int) -> None:
-            part = self.blocks[self._edges[i] : self._edges[i + 1]]
-            apply(part, np.uint64(self.first + self._edges[i]), n_blocks, hashes, k, marks)
-
-        list(self._threads.map(work, range(len(self._edges) - 1)))
-        return marks
-
-    def fill(self) -> tuple[int, float]:
-        """Set bits, and the sum over blocks of the chance that one takes a fresh key for known."""
-        from dolma_kit.kernels.bloom import count_bits
-
-        n_bits, chances = count_bits(self.blocks, self._geometry.k)
-        return int(n_bits), float(chances)
-
-    def own(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Those of the hashes whose block is of this partition, in their order."""
-        return hashes[self.is_own(hashes)]
-
-    def is_own(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_] | slice:
-        """Which of the hashes have a block of this partition: (n,) bool, or a slice of all."""
-        import numpy as np
-
-        from dolma_kit.kernels.bloom import block_indices
-
-        if self.last - self.first == self._geometry.n_blocks:
-            return slice(None)
-        blocks = block_indices(hashes, np.uint64(self._geometry.n_blocks))
-        mine: NDArray[np.bool_] = (blocks >= self.first) & (blocks < self.last)
-        return mine
 
 
 class _Bits:
@@ -168,7 +117,7 @@ class _Bits:
 
 
 def mark(task: MarkTask) -> Result:
-    """Pass the keys of one partition through its blocks, in canonical order."""
+    """Pass the keys of one partition through it, in canonical order."""
     from dolma_kit.execute.spill import Spill
 
     spills = [Spill(task.temporary, i) for i in range(len(task.srcs))]
@@ -176,19 +125,18 @@ def mark(task: MarkTask) -> Result:
     found = _file_before(task)
     if found and not task.read_only:
         filters.check_inputs(found.description, found.path, _inputs(task))
+    structure = structures.of(task.structure)
     n_expected, geometry = _size(task, found, n_keys)
+    structure.require_rate(n_expected, task.fp_rate)
     bloom.require_memory(geometry, n_expected, task.fp_rate, task.n_partitions)
     counts: list[int] = []
     n_duplicates = 0
     outputs = [_path(task, task.partition, kind) for kind in ("marks", "json")]
+    part = Part(task.partition, task.n_partitions, task.threads, task.read_only)
     with ThreadPoolExecutor(task.threads) as threads:
-        own: PartitionFilter | ClassicFilter
-        if task.classic:
-            own = ClassicFilter(geometry, read_only=task.read_only)
-        else:
-            own = PartitionFilter(task, geometry, threads)
+        own = structure.hold(geometry, part, threads)
         if found:
-            found.read_blocks(own.first, own.blocks)
+            own.load(found)
         with files.write_atomically(outputs[0], synced=False) as stream:
             bits = _Bits(stream)
             if task.by_place:
@@ -196,32 +144,47 @@ def mark(task: MarkTask) -> Result:
                 n_duplicates = int(marks.sum())
                 bits.write(marks)
             for spill in () if task.by_place else spills:
-                hashes, n = spill.hashes(), 0
-                for start in range(0, len(hashes), KEYS_AT_ONCE):
-                    mine = own.own(hashes[start : start + KEYS_AT_ONCE])
+                keys, n = _keys(task, spill), 0
+                for start in range(0, len(keys[0]), KEYS_AT_ONCE):
+                    mine = _own(own, [part[start : start + KEYS_AT_ONCE] for part in keys])
                     marks = own.look_up(mine)
                     n_duplicates += int(marks.sum())
                     n += len(mine)
                     bits.write(marks)
                 counts.append(n)
             bits.close()
-    n_bits, chances = own.fill()
-    said = Partition(n_keys=counts, n_duplicates=n_duplicates, n_bits=n_bits, hit_chances=chances)
-    with files.write_atomically(outputs[1], synced=False) as stream:
-        stream.write(msgspec.json.encode(said, order="deterministic"))
-    if task.path and not task.read_only:
-        outputs.append(_path(task, task.partition, "blocks"))
-        with files.write_atomically(outputs[2], synced=False) as stream:
-            stream.write(own.blocks.astype("<u8", copy=False).tobytes())
+        n_held, chances = own.fill()
+        said = Partition(
+            n_keys=counts, n_duplicates=n_duplicates, n_held=n_held, hit_chances=chances
+        )
+        with files.write_atomically(outputs[1], synced=False) as stream:
+            stream.write(msgspec.json.encode(said, order="deterministic"))
+        if task.path and not task.read_only:
+            outputs.append(_path(task, task.partition, "stored"))
+            with files.write_atomically(outputs[2], synced=False) as stream:
+                stream.write(own.stored().astype("<u8", copy=False).tobytes())
     return Result(outputs=outputs)
 
 
-def _marks_by_place(
-    task: MarkTask, own: PartitionFilter | ClassicFilter
-) -> tuple[NDArray[np.uint8], list[int]]:
+def _keys(task: MarkTask, spill: Spill) -> list[NDArray[np.uint64]]:
+    """The hashes of an input's keys, (n_keys,) each, mapped from disk: one, or two of 128 bits."""
+    if structures.of(task.structure).hash_bits == 64:
+        return [spill.hashes()]
+    return [spill.hashes(), spill.mapped("checks", "<u8")]
+
+
+def _own(own: Held, keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """Those keys of which a partition has a say: (n,) uint64, or (n, 2) of 128 bits."""
+    import numpy as np
+
+    is_own = own.is_own(keys[0])
+    return keys[0][is_own] if len(keys) == 1 else np.stack([key[is_own] for key in keys], axis=1)
+
+
+def _marks_by_place(task: MarkTask, own: Held) -> tuple[NDArray[np.uint8], list[int]]:
     """The marks of a partition's keys, in canonical order, and how many each input has.
 
-    Memory: 40 bytes a key of the partition.
+    Memory: 40 bytes a key of the partition, 48 of one of 128 bits.
     """
     import numpy as np
 
@@ -229,22 +192,23 @@ def _marks_by_place(
     from dolma_kit.execute.spill import Spill
 
     places, first = places_in(task.temporary), 0
-    hashes, key_places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    keys: list[NDArray[np.uint64]] = []
+    key_places = [np.zeros(0, np.int64)]
     for i in range(len(task.srcs)):
         spill = Spill(task.temporary, i)
         n_keys = spill.n_keys_of_documents()
-        all_hashes = spill.hashes()
-        mine = own.is_own(all_hashes)
-        hashes.append(all_hashes[mine])
-        key_places.append(np.repeat(places[first : first + len(n_keys)], n_keys)[mine])
+        hashes = _keys(task, spill)
+        keys.append(_own(own, hashes))
+        of_keys = np.repeat(places[first : first + len(n_keys)], n_keys)
+        key_places.append(of_keys[own.is_own(hashes[0])])
         first += len(n_keys)
-    together = np.concatenate(hashes)
+    together = np.concatenate(keys)
     order = np.argsort(np.concatenate(key_places), kind="stable")
     marks = np.zeros(len(together), np.uint8)
     for start in range(0, len(order), KEYS_AT_ONCE):
         some = order[start : start + KEYS_AT_ONCE]
         marks[some] = own.look_up(together[some])
-    return marks, [len(part) for part in hashes[1:]]
+    return marks, [len(part) for part in keys]
 
 
 def fill(task: MarkTask) -> Result:
@@ -255,20 +219,24 @@ def fill(task: MarkTask) -> Result:
     """
     from dolma_kit.execute.spill import Spill
 
+    structure = structures.of(task.structure)
     n_keys = sum(Spill(task.temporary, i).n_keys for i in range(len(task.srcs)))
     said = [_partition(task, i) for i in range(task.n_partitions)]
-    n_duplicates = sum(one.n_duplicates for one in said)
+    if structure.parts_keys:
+        n_duplicates = sum(one.n_duplicates for one in said)
+    else:
+        marks = (marks_of(task, i, structure) for i in range(len(task.srcs)))
+        n_duplicates = sum(int(own.sum()) for own in marks)
     found = _file_before(task)
     written = _written(task)  # by an earlier try, which was cut short after that
-    n_expected, geometry = _size(task, written or found, n_keys)
-    rate_of = classic.false_positive_rate if task.classic else bloom.false_positive_rate
+    n_expected, geometry = _size(task, found, n_keys, written)
     if written:
         n_items = written.description.n_items
     else:
         n_before = found.description.n_items if found else 0
         n_items = n_before + (0 if task.read_only else n_keys - n_duplicates)
-    if n_items > n_expected:
-        rate = rate_of(n_items, geometry)
+    rate = structure.false_positive_rate(n_items, geometry)
+    if n_items > n_expected and not structure.keeps_keys:
         cure = (
             f"leave --expected-items out, or give at least {n_items:,}, with --overwrite"
             if not task.path
@@ -278,16 +246,22 @@ def fill(task: MarkTask) -> Result:
             f"the filter was sized for {n_expected:,} keys but took in {n_items:,}, which makes "
             f"its false-positive rate {rate:.2g} instead of {task.fp_rate:g}: {cure}"
         )
-    by_hash = n_items / 2**64  # another key has the very hash of a fresh one
+    structure.require_rate(n_items, task.fp_rate)
+    by_hash = structure.by_hash(n_items)
+    share, by_bits = structure.found(
+        geometry, [one.n_held for one in said], sum(one.hit_chances for one in said)
+    )
     marked = Marked(
+        structure=structure.name,
         keys=n_keys,
         duplicates=n_duplicates,
         n_blocks=geometry.n_blocks,
         k=geometry.k,
         filter_bytes=geometry.n_bytes,
-        fill=round(sum(one.n_bits for one in said) / (geometry.n_blocks * bloom.BLOCK_BITS), 6),
-        fp_rate=_rounded(sum(one.hit_chances for one in said) / geometry.n_blocks + by_hash),
-        expected_fp_rate=_rounded(rate_of(n_items, geometry) + by_hash),
+        bytes_per_key=round(geometry.n_bytes / max(n_items, 1), 3),
+        fill=round(share, 6),
+        fp_rate=_rounded(by_bits + by_hash),
+        expected_fp_rate=_rounded(rate + by_hash),
     )
     path = os.path.join(task.temporary, FILTER)
     with files.write_atomically(path, synced=False) as stream:
@@ -300,11 +274,12 @@ def fill(task: MarkTask) -> Result:
             k=geometry.k,
             n_expected=n_expected,
             fp_rate=found.description.fp_rate if found else task.fp_rate,
-            n_items=n_items,
+            n_items=sum(one.n_held for one in said) if structure.keeps_keys else n_items,
             selection=task.selection,
             absorbed=[*before, Absorbed(run=_run(task, before), inputs=_inputs(task))],
+            structure=structure.name,
         )
-        filters.write(task.path, description, _blocks(task))
+        filters.write(task.path, description, _stored(task))
     return Result(outputs=[path], counts=msgspec.to_builtins(marked))
 
 
@@ -339,17 +314,23 @@ def _inputs(task: MarkTask) -> dict[str, str | None]:
 
 def _run(task: MarkTask, before: Sequence[Absorbed]) -> str:
     """What stands for this run, after those before it."""
-    deciding = [task.selection, task.expected_items, task.fp_rate, _inputs(task)]
+    deciding: list[Any] = [task.selection, task.expected_items, task.fp_rate, _inputs(task)]
+    if task.structure != "blocked":
+        deciding.append(task.structure)
     return config.digest({"run": deciding, "before": [one.run for one in before]})
 
 
-def _size(task: MarkTask, found: FilterFile | None, n_keys: int) -> tuple[int, Geometry]:
-    """For how many keys the filter is, and its shape."""
-    if found:
-        return found.description.n_expected, found.description.geometry
+def _size(
+    task: MarkTask, found: FilterFile | None, n_keys: int, written: FilterFile | None = None
+) -> tuple[int, Geometry]:
+    """For how many keys the filter is, and its shape. A set of keys grows with what comes."""
+    structure = structures.of(task.structure)
+    if done := written or (None if structure.keeps_keys else found):
+        return done.description.n_expected, done.description.geometry
     n_expected = n_keys if task.expected_items is None else task.expected_items
-    size_for = classic.size_for if task.classic else bloom.size_for
-    return n_expected, size_for(n_expected, task.fp_rate)
+    if found:
+        n_expected = max(n_expected, found.description.n_items + n_keys)
+    return n_expected, structure.size_for(n_expected, task.fp_rate)
 
 
 def _path(task: MarkTask, partition: int, kind: str) -> str:
@@ -361,11 +342,11 @@ def _partition(task: MarkTask, i: int) -> Partition:
         return msgspec.json.decode(stream.read(), type=Partition)
 
 
-def _blocks(task: MarkTask) -> Iterator[NDArray[np.uint64]]:
+def _stored(task: MarkTask) -> Iterator[NDArray[np.uint64]]:
     from dolma_kit.execute.spill import mapped
 
     for i in range(task.n_partitions):
-        yield mapped(_path(task, i, "blocks"), "<u8").reshape(-1, 8)
+        yield mapped(_path(task, i, "stored"), "<u8")
 
 
 def marked_of(temporary: str) -> Marked:
@@ -373,20 +354,22 @@ def marked_of(temporary: str) -> Marked:
         return msgspec.json.decode(stream.read(), type=Marked)
 
 
-def marks_of(task: MarkTask, number: int) -> NDArray[np.bool_]:
+def marks_of(
+    task: MarkTask, number: int, structure: structures.Structure | None = None
+) -> NDArray[np.bool_]:
     """(n_keys,) bool: which keys of input `number` are duplicates, in the order of its keys."""
     import numpy as np
 
     from dolma_kit.execute.spill import Spill
-    from dolma_kit.kernels.bloom import block_indices
 
+    structure = structure or structures.of(task.structure)
     hashes = Spill(task.temporary, number).hashes()
-    marks = np.zeros(len(hashes), np.bool_)
-    if task.n_partitions > 1:
-        n_blocks = marked_of(task.temporary).n_blocks
-        edges = [n_blocks * i // task.n_partitions for i in range(1, task.n_partitions)]
-        blocks = block_indices(hashes, np.uint64(n_blocks))
-        partition = np.searchsorted(np.array(edges, np.uint64), blocks, side="right")
+    marks = np.ones(len(hashes), np.bool_)
+    partition = None
+    if task.n_partitions > 1 and structure.parts_keys:
+        shape = marked_of(task.temporary)
+        geometry = Geometry(n_blocks=shape.n_blocks, k=shape.k)
+        partition = structure.partition_of(hashes, geometry, task.n_partitions)
     for i in range(task.n_partitions):
         said = _partition(task, i)
         first, n = sum(said.n_keys[:number]), said.n_keys[number]
@@ -394,7 +377,8 @@ def marks_of(task: MarkTask, number: int) -> NDArray[np.bool_]:
             stream.seek(first // 8)
             data = np.frombuffer(stream.read((first % 8 + n + 7) // 8), np.uint8)
         bits = np.unpackbits(data, bitorder="little")[first % 8 : first % 8 + n].view(np.bool_)
-        if task.n_partitions == 1:
-            return bits
-        marks[partition == i] = bits
+        if partition is None:
+            marks &= bits  # of one partition, or all have a say
+        else:
+            marks[partition == i] = bits
     return marks

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dolma_kit.deduplication import classic
+from dolma_kit.deduplication import classic, structures
 from dolma_kit.deduplication.bloom import BLOCK_BITS, Geometry
 from dolma_kit.deduplication.stage import dedupe
 from dolma_kit.errors import ConfigError
@@ -16,15 +17,25 @@ from tests.conftest import WriteDocuments
 from tests.deduplication import naive
 from tests.deduplication.test_stage import FILES, documents, rows_of
 
+THREADS = ThreadPoolExecutor(2)
+
 
 def positions_of(h: int, k: int, n_bits: int) -> set[int]:
     draws = (h + (j + 1) * 0x9E3779B97F4A7C15 & naive.MASK for j in range(k))
     return {naive.mix(draw) * n_bits >> 64 for draw in draws}
 
 
+def held(geometry: Geometry, *, read_only: bool = False, n_parts: int = 1) -> list[Any]:
+    """All partitions of a filter, of two threads each."""
+    return [
+        structures.HeldWords(geometry, structures.Part(i, n_parts, 2, read_only), THREADS)
+        for i in range(n_parts)
+    ]
+
+
 def test_equals_a_plain_set_of_positions() -> None:
     geometry = Geometry(n_blocks=3, k=5)
-    filter = classic.ClassicFilter(geometry, read_only=False)
+    (filter,) = held(geometry)
     hashes = np.random.default_rng(3).integers(0, 2**64, 400, np.uint64)
     hashes[200:250] = hashes[:50]
     bits: set[int] = set()
@@ -37,18 +48,29 @@ def test_equals_a_plain_set_of_positions() -> None:
     assert filter.fill()[0] == len(bits)
 
 
+@pytest.mark.parametrize("n_parts", [2, 7])
+def test_all_parts_together_are_one(n_parts: int) -> None:
+    geometry = classic.size_for(500, 1e-2)
+    hashes = np.random.default_rng(5).integers(0, 2**64, 900, np.uint64)
+    hashes[500:] = hashes[:400]
+    (whole,) = held(geometry)
+    parts = held(geometry, n_parts=n_parts)
+    expected = whole.look_up(hashes)
+    assert (np.minimum.reduce([part.look_up(hashes) for part in parts]) == expected).all()
+    assert (np.concatenate([part.blocks for part in parts]) == whole.blocks).all()
+
+
 @pytest.mark.parametrize(("n", "rate"), [(20_000, 1e-2), (50_000, 1e-3), (100, 0.2)])
 def test_measured_rate_is_the_formulas(n: int, rate: float) -> None:
     geometry = classic.size_for(n, rate)
-    filter = classic.ClassicFilter(geometry, read_only=False)
+    (filter,) = held(geometry)
     random = np.random.default_rng(11)
     filter.look_up(random.integers(0, 2**64, n, np.uint64))
-    fresh = classic.ClassicFilter(geometry, read_only=True)
+    (fresh,) = held(geometry, read_only=True)
     fresh.blocks[:] = filter.blocks
     n_probes = 1_000_000
     hits = int(fresh.look_up(random.integers(0, 2**64, n_probes, np.uint64)).sum())
-    _, chances = fresh.fill()
-    by_fill = chances / geometry.n_blocks
+    _, by_fill = structures.Classic().found(geometry, [fresh.fill()[0]], 0.0)
     assert abs(hits - by_fill * n_probes) < 5 * (by_fill * n_probes) ** 0.5
     assert classic.false_positive_rate(n, geometry) <= rate
     assert abs(by_fill - classic.false_positive_rate(n, geometry)) < 0.25 * rate
@@ -87,12 +109,6 @@ def test_finds_what_the_blocked_filter_finds(corpus: Path, keep: str) -> None:
     assert one.counts["filter_bytes"] <= other.counts["filter_bytes"]
     assert 0 < one.counts["fill"] < 0.6
     assert one.counts["fp_rate"] < 2e-9
-
-
-@pytest.mark.parametrize("more", [{"filter": "f"}, {"partitions": 2}])
-def test_goes_without(corpus: Path, more: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="--classic goes without"):
-        dedupe(**settings_of(corpus, classic=True, **more))
 
 
 def test_overfull_is_refused(corpus: Path) -> None:

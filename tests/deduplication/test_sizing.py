@@ -53,6 +53,31 @@ def test_the_smallest_keeps_to_the_rate(n: int, rate: float, smallest: str) -> N
     assert sizing.sizes(n, rate, 2**40).smallest == smallest
 
 
+@pytest.mark.parametrize(
+    ("n", "rate", "advice"),
+    [
+        (10**9, 1e-6, "take dedupe as it is, which is the fastest; --classic takes 26% less"),
+        (10**9, 1e-12, "take dedupe --fingerprints 128: a filter of 1,000,000,000 keys errs more"),
+        (10**3, 6e-17, "take dedupe --fingerprints 64: a filter of 1,000 keys errs more than"),
+    ],
+)  # fmt: skip
+def test_what_to_take(n: int, rate: float, advice: str) -> None:
+    assert sizing.sizes(n, rate, 2**40).advice.startswith(advice)
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_fingerprints_are_smaller_than_the_blocked_filter_from_some_rate_on(bits: int) -> None:
+    """Not below 1e-6 at once: the blocked filter takes 4.9 bytes a key, a set of hashes 10."""
+    place = {64: 2, 128: 3}[bits]
+    smaller = []
+    for exponent in range(6, 19):
+        found = sizing.sizes(10**6, 10.0**-exponent, 2**40).sizes
+        if found[place].n_bytes < found[0].n_bytes:
+            smaller.append(exponent)
+    assert smaller[0] == {64: 9, 128: 13}[bits]
+    assert smaller == list(range(smaller[0], 19))
+
+
 def test_partitions_fit_in_the_memory() -> None:
     for one in sizing.sizes(10**10, 1e-6, 10**10).sizes:
         assert one.partitions * 10**10 >= one.n_bytes > (one.partitions - 1) * 10**10
