@@ -121,6 +121,16 @@ class _DolmaRow(msgspec.Struct):
     source: str | None = ""
 
 
+class _RawRow(msgspec.Struct):
+    id: str
+    attributes: msgspec.Raw
+
+
+_SPANS_BY_KEY = msgspec.json.Decoder(dict[str, list[tuple[int, int, float]]])
+#: the column of a JSONL file's attributes as they are written
+RAW = "raw attributes"
+
+
 def _dolma_rows(
     ids: pa.Array, sources: pa.Array, n_characters: NDArray[np.int64], columns: Columns
 ) -> bytes:
@@ -177,9 +187,16 @@ class Reader:
     """
 
     def __init__(
-        self, path: str, format: Format, kinds: Mapping[str, Kind], documents: str
+        self,
+        path: str,
+        format: Format,
+        kinds: Mapping[str, Kind],
+        documents: str,
+        *,
+        with_raw: bool = False,
     ) -> None:
         self.path = path
+        self._with_raw = with_raw
         self._kinds = kinds
         self._documents = documents
         self._format = format
@@ -258,16 +275,35 @@ class Reader:
         import pyarrow as pa
 
         wanted = attributes.schema(self._kinds)
+        if self._with_raw:
+            yield from self._raw_tables(wanted)
+            return
         for rows in _read_jsonl(self.path):
-            arrays = [pa.array([row.id for row in rows], pa.string())]
-            for name, kind in self._kinds.items():
-                values = [row.attributes.get(name) for row in rows]
-                if kind == "score":
-                    scores = [spans[0][2] if spans else None for spans in values]
-                    arrays.append(pa.array(scores, pa.float64()))
-                else:
-                    arrays.append(_span_lists(values))
-            yield pa.Table.from_arrays(arrays, schema=wanted)
+            yield pa.Table.from_arrays(self._arrays(rows), schema=wanted)
+
+    def _raw_tables(self, wanted: pa.Schema) -> Iterator[pa.Table]:
+        """The same, with a column RAW: the attributes as they are written."""
+        import pyarrow as pa
+
+        for raw in _read_jsonl(self.path, _RawRow):
+            made = [_DolmaRow(row.id, _SPANS_BY_KEY.decode(row.attributes)) for row in raw]
+            table = pa.Table.from_arrays(self._arrays(made), schema=wanted)
+            written = pa.array([bytes(row.attributes) for row in raw], pa.binary())
+            yield table.append_column(RAW, written)
+
+    def _arrays(self, rows: Sequence[_DolmaRow]) -> list[pa.Array]:
+        """`id` and the wanted columns of some rows."""
+        import pyarrow as pa
+
+        arrays = [pa.array([row.id for row in rows], pa.string())]
+        for name, kind in self._kinds.items():
+            values = [row.attributes.get(name) for row in rows]
+            if kind == "score":
+                scores = [spans[0][2] if spans else None for spans in values]
+                arrays.append(pa.array(scores, pa.float64()))
+            else:
+                arrays.append(_span_lists(values))
+        return arrays
 
 
 def _row_groups_from(metadata: Any, row: int) -> tuple[list[int], int]:
@@ -320,10 +356,10 @@ def _span_lists(values: Sequence[Sequence[tuple[int, int, float]] | None]) -> pa
     return pa.ListArray.from_arrays(pa.array(offsets), spans)
 
 
-def _read_jsonl(path: str) -> Iterator[list[_DolmaRow]]:
+def _read_jsonl(path: str, kind: type[Any] = _DolmaRow) -> Iterator[list[Any]]:
     reader = files.Reader(path)
     try:
-        for _, rows in jsonl.read(reader, msgspec.json.Decoder(_DolmaRow)):
+        for _, rows in jsonl.read(reader, msgspec.json.Decoder(kind)):
             yield rows.objects
     finally:
         reader.close()

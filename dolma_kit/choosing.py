@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attribute_files, attributes, checking, registry, shards
+from dolma_kit import attribute_files, attributes, checking, dolma_filters, registry, shards
 from dolma_kit.attributes import Columns, Format, Kind, Spans
-from dolma_kit.config import Stream
+from dolma_kit.config import DolmaRule, Stream
 from dolma_kit.decoding import Fields
 from dolma_kit.documents import Batch
 from dolma_kit.errors import DataError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dolma_kit.dolma_filters import DolmaFilter
     from dolma_kit.filtering import Filter
 
 #: spans, what replaces them (`{}`: what was there), scores from and below which it applies
@@ -81,6 +82,31 @@ def filter_of(expression: str, known: tuple[tuple[str, Kind], ...]) -> Filter:
     return Filter(expression, dict(known))
 
 
+@functools.lru_cache(maxsize=16)
+def _dolma_filter_of(rule: bytes, known: tuple[tuple[str, Kind], ...]) -> DolmaFilter:
+    return dolma_filters.DolmaFilter(msgspec.json.decode(rule, type=DolmaRule), dict(known))
+
+
+def dolma_filter_of(rule: DolmaRule, known: tuple[tuple[str, Kind], ...]) -> DolmaFilter:
+    """The compiled filter, made once a process."""
+    return _dolma_filter_of(msgspec.json.encode(rule), known)
+
+
+selection_of = functools.lru_cache(maxsize=64)(dolma_filters.selection)
+
+
+def _kept(filter_: Filter, batch: Batch, arrow: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """(n_docs,) bool: of which documents a filter in SQL is true."""
+    from dolma_kit.filtering import FilterError, document_table
+
+    table = document_table(batch.table, {name: arrow[name] for name in filter_.columns})
+    try:
+        return filter_.evaluate(table)
+    except FilterError as error:
+        lines = f"in lines {batch.lines[0]} to {batch.lines[-1]}, {error}"
+        raise DataError(batch.path, None, lines) from None
+
+
 class Chooser:
     """The worker: filters, masks and samples a batch; its answer is members of pieces, and what
     the rules counted."""
@@ -92,10 +118,18 @@ class Chooser:
         stream, located = task.stream, task.attributes
         self._kinds = {name: kind for _, _, group in located for name, kind in group.items()}
         known = tuple(sorted(self._kinds.items()))
-        self._filter = None if stream.keep is None else filter_of(stream.keep, known)
+        rule = stream.rule
+        self._filter = filter_of(rule, known) if isinstance(rule, str) else None
+        self._dolma = dolma_filter_of(rule, known) if isinstance(rule, DolmaRule) else None
+        is_raw = self._dolma is not None
         self._policies = [registry.mixer(spec, task.plugins) for spec in stream.policies]
         self._readers = [
-            (attribute_files.Reader(path, format, group, task.shard.path), group)
+            (
+                attribute_files.Reader(
+                    path, format, group, task.shard.path, with_raw=is_raw and format == "jsonl"
+                ),
+                group,
+            )
             for path, format, group in located
         ]
 
@@ -103,14 +137,24 @@ class Chooser:
         task = self._task
         if task.attributes is None:
             return None
-        arrow = {
-            name: table.column(name)
-            for reader, group in self._readers
-            for table in (reader.read(batch),)
-            for name in group
-        }
+        arrow: dict[str, Any] = {}
+        in_parquet: dict[str, Any] = {}
+        raw = []
+        for reader, group in self._readers:
+            table = reader.read(batch)
+            own = {name: table.column(name) for name in group}
+            arrow |= own
+            if attribute_files.RAW in table.column_names:
+                raw.append(table.column(attribute_files.RAW))
+            else:
+                in_parquet |= own
         tally = Tally()
-        lines = list(_chosen(batch, arrow, self._kinds, self._filter, self._policies, task, tally))
+        kept = None
+        if self._filter is not None:
+            kept = _kept(self._filter, batch, arrow)
+        elif self._dolma is not None:
+            kept = self._dolma.evaluate(batch, in_parquet, raw)
+        lines = list(_chosen(batch, arrow, self._kinds, kept, self._policies, task, tally))
         output = task.stream.output
         made = shards.members(
             lines, len(task.pieces), task.stream.compression.output, output.max_size_in_bytes
@@ -170,7 +214,7 @@ def _chosen(
     batch: Batch,
     arrow: Mapping[str, Any],
     kinds: Mapping[str, Kind],
-    filter_: Filter | None,
+    kept: NDArray[np.bool_] | None,
     policies: list[registry.Mixer],
     task: ChooseTask,
     tally: Tally,
@@ -180,15 +224,7 @@ def _chosen(
 
     n = len(batch)
     alive = np.ones(n, np.bool_)
-    if filter_ is not None:
-        from dolma_kit.filtering import FilterError, document_table
-
-        table = document_table(batch.table, {name: arrow[name] for name in filter_.columns})
-        try:
-            kept = filter_.evaluate(table)
-        except FilterError as error:
-            lines = f"in lines {batch.lines[0]} to {batch.lines[-1]}, {error}"
-            raise DataError(batch.path, None, lines) from None
+    if kept is not None:
         tally.remove("keep", int(np.count_nonzero(~kept)))
         alive &= kept
     values: Columns = {
@@ -197,9 +233,9 @@ def _chosen(
     rules: list[SpanRule] = []
     more: list[tuple[int, list[Replacement]]] = []
     for rule in task.stream.span_replacement:
-        spans = values[rule.span]
-        assert isinstance(spans, Spans)
-        rules.append((spans, rule.replacement, rule.min_score, rule.max_score))
+        spans = values.get(dolma_filters.selected(rule.span, rule.syntax))
+        if isinstance(spans, Spans):  # a path of Dolma's may lead nowhere
+            rules.append((spans, rule.replacement, rule.min_score, rule.max_score))
     for policy in policies:
         own = {name: values[name] for name in policy.columns(kinds)}
         decision = checking.decide(policy, batch, own)
@@ -211,6 +247,7 @@ def _chosen(
     tally.remove("rate", int(np.count_nonzero(alive & (copies == 0))))
     alive &= copies > 0
     replacements = _by_document(rules, batch, alive, tally)
+    _look_up(replacements, batch)
     for i, cuts in more:
         replacements.setdefault(i, []).extend(cuts)
     output = task.stream.output
@@ -273,6 +310,21 @@ def _by_document(
         for i, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True):
             found.setdefault(i, []).append(Replacement(a, b, text))
     return found
+
+
+def _look_up(replacements: dict[int, list[Replacement]], batch: Batch) -> None:
+    """Put texts of the document in place of replacements that are paths to them."""
+    for i, cuts in replacements.items():
+        for k, cut in enumerate(cuts):
+            if cut.text.startswith("$."):
+                assert batch.raw is not None
+                document = msgspec.json.decode(batch.raw[i].as_buffer())
+                try:
+                    text = selection_of(cut.text)(document)
+                except ValueError as error:
+                    raise DataError(batch.path, int(batch.lines[i]), str(error)) from None
+                # A text that was looked up is no pattern.
+                cuts[k] = cut._replace(text=text.replace("{}", ""))
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])

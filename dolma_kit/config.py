@@ -388,9 +388,14 @@ class TrainLanguageModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 class SpanReplacement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Text to put in place of the spans of one column; `{}` stands for what was there."""
+    """Text to put in place of the spans of one column; `{}` stands for what was there.
+
+    `span` is the column's name, or as Dolma has it a path to it in the document, `$.attributes.KEY`
+    or in jq `.attributes.KEY`. A replacement that begins with `$.` is a path in jq to the text.
+    """
 
     span: str
+    syntax: Literal["jsonpath", "jq"] = "jsonpath"
     replacement: str = ""
     min_score: float | None = None
     max_score: float | None = None
@@ -416,6 +421,15 @@ class Compression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     output: Literal["gz", "zst"] = "gz"
 
 
+class DolmaRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A filter as Dolma's mixer has it: kept is what `include` matches, if there is any, and
+    `exclude` does not."""
+
+    include: list[str] = []
+    exclude: list[str] = []
+    syntax: Literal["jsonpath", "jq"] = "jsonpath"
+
+
 class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One source of a mix: which documents, which of them are kept, and what is cut out."""
 
@@ -423,11 +437,19 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     documents: list[str]
     output: Output
     attributes: list[str] = []
-    keep: str | None = None
+    keep: str | DolmaRule | None = None
+    filter: DolmaRule | None = None  # `keep`, as Dolma calls it
     span_replacement: list[SpanReplacement] = []
     policies: list[str | dict[str, Any]] = []
     rate: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     compression: Compression = Compression()
+
+    @property
+    def rule(self) -> str | DolmaRule | None:
+        """What is kept, under either name."""
+        if self.keep is not None and self.filter is not None:
+            raise ConfigError(f"stream {self.name!r}: keep and filter are one thing: give one")
+        return self.keep if self.filter is None else self.filter
 
 
 class Mix(Options, frozen=True, kw_only=True):
@@ -445,6 +467,10 @@ class Mix(Options, frozen=True, kw_only=True):
         Meta(description="Key of the choice that `rate` makes.", ge=-(2**63), le=2**63 - 1),
     ] = 6198
     plugin: PluginFiles = []
+    strict_keys: Annotated[
+        bool,
+        Meta(description="A filter in Dolma's form that names an unknown attribute is an error."),
+    ] = False
 
     # Dolma's own mix configs carry these; they decide no byte here.
     processes: Annotated[int | None, Meta(extra={"flag": False})] = None
@@ -455,7 +481,7 @@ class Mix(Options, frozen=True, kw_only=True):
         kept = {
             k: v
             for k, v in super().deciding().items()
-            if k not in {"processes", "work_dir", "dryrun"}
+            if k not in {"processes", "work_dir", "dryrun", "strict_keys"}
         }
         return kept
 

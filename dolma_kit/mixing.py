@@ -14,11 +14,28 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dolma_kit import attribute_files, attributes, config, files, ledger, plugins, registry, shards
+from dolma_kit import (
+    attribute_files,
+    attributes,
+    config,
+    dolma_filters,
+    files,
+    ledger,
+    plugins,
+    registry,
+    shards,
+)
 from dolma_kit.attributes import Format, Kind
-from dolma_kit.choosing import ChoiceSink, Chooser, ChooseTask, add_counts, filter_of
+from dolma_kit.choosing import (
+    ChoiceSink,
+    Chooser,
+    ChooseTask,
+    add_counts,
+    dolma_filter_of,
+    filter_of,
+)
 from dolma_kit.choosing import Decision as Decision
-from dolma_kit.config import Mix, Stream
+from dolma_kit.config import DolmaRule, Mix, Stream
 from dolma_kit.decoding import Source
 from dolma_kit.documents import Fields, allot
 from dolma_kit.errors import ConfigError
@@ -47,11 +64,13 @@ def summary(settings: Mix, made: Plan, outcome: Outcome) -> Summary:
         more = {"documents": result.documents, **result.counts}
         del more["sha256"]
         add_counts(streams.setdefault(unit.task.consumers[0].task.stream.name, {}), more)
-    counts = {
+    counts: dict[str, Any] = {
         "kept": outcome.total("choosing", "kept"),
         "written": outcome.total("choosing", "written"),
         "streams": streams,
     }
+    if warnings := _warnings(settings, streams):
+        counts["warnings"] = warnings
     partial = settings.limit is not None
     if outcome.part:
         return summarize_part("mix", outcome, "choosing", partial=partial, counts=counts)
@@ -67,6 +86,24 @@ def summary(settings: Mix, made: Plan, outcome: Outcome) -> Summary:
     )
 
 
+def _warnings(settings: Mix, streams: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was asked for and seems to do nothing, or too much."""
+    given = plugins.read(settings.plugin)
+    found = []
+    for stream in settings.streams:
+        shards_found = find(stream.documents)
+        columns = stream_columns(stream, shards_found, given, settings.set_aside)
+        found += unknown_keys(stream, columns)
+        counts = streams.get(stream.name, {})
+        removed = counts.get("removed", {})
+        if stream.rule is not None and not removed.get("keep") and counts.get("documents"):
+            found.append(f"stream {stream.name!r}: keep removes nothing")
+        if counts.get("documents") and not counts.get("kept"):
+            most = max(removed, key=removed.__getitem__, default="keep")
+            found.append(f"stream {stream.name!r}: nothing is left; {most} removes most")
+    return found
+
+
 def plan(settings: Mix) -> Plan:
     """A unit a file and stream, then one a stream; the ledger is that of the output's `path`."""
     if not settings.streams:
@@ -80,6 +117,8 @@ def plan(settings: Mix) -> Plan:
         _check_inputs(stream, found, settings.streams)
         columns = stream_columns(stream, found, given, settings.set_aside)
         wanted = _wanted(stream, columns, given)
+        if (odd := unknown_keys(stream, columns)) and settings.strict_keys:
+            raise ConfigError(odd[0])
         folder = output_folder(stream)
         place = ledger.temporary(folder, settings.tmp_dir)
         temporary.add(place)
@@ -226,7 +265,10 @@ def _wanted(
     known = {name: kind for group in columns.values() for name, kind in group.items()}
     wanted: set[str] = set()
     for rule in stream.span_replacement:
-        if known.get(rule.span) != "spans":
+        span = dolma_filters.selected(rule.span, rule.syntax)
+        if known.get(span) == "spans":
+            wanted.add(span)
+        elif span == rule.span:
             spans = [name for name, kind in known.items() if kind == "spans"]
             near = difflib.get_close_matches(rule.span, spans, n=1)
             hint = (
@@ -237,9 +279,27 @@ def _wanted(
             raise ConfigError(
                 f"stream {stream.name!r}: no spans {rule.span!r} in its attributes; {hint}"
             )
-        wanted.add(rule.span)
     for spec in stream.policies:
         wanted.update(registry.mixer(spec, given).columns(known))
-    if stream.keep is not None:
-        wanted.update(filter_of(stream.keep, tuple(sorted(known.items()))).columns)
+    names = tuple(sorted(known.items()))
+    if isinstance(stream.rule, str):
+        wanted.update(filter_of(stream.rule, names).columns)
+    elif stream.rule is not None:
+        wanted.update(dolma_filter_of(stream.rule, names).columns)
     return wanted
+
+
+def unknown_keys(stream: Stream, columns: Mapping[str, Mapping[str, Kind]]) -> list[str]:
+    """A line for each attribute that a rule in Dolma's form names and nobody declares."""
+    known = {name: kind for group in columns.values() for name, kind in group.items()}
+    keys = []
+    if isinstance(stream.rule, DolmaRule):
+        keys += dolma_filter_of(stream.rule, tuple(sorted(known.items()))).unknown
+    for rule in stream.span_replacement:
+        if (span := dolma_filters.selected(rule.span, rule.syntax)) not in known:
+            keys.append(span)
+    return [
+        f"stream {stream.name!r}: no attributes {key!r}, so what is asked of them never holds"
+        f"{dolma_filters.nearest(key, list(known))}"
+        for key in dict.fromkeys(keys)
+    ]
