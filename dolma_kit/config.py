@@ -472,6 +472,14 @@ class Mix(Options, frozen=True, kw_only=True):
         Meta(description="A filter in Dolma's form that names an unknown attribute is an error."),
     ] = False
 
+    shuffle: Annotated[
+        bool,
+        Meta(
+            description="As in Dolma's configs, where it shuffles nothing: shards of a size, or "
+            "else one output for each input file, under its name."
+        ),
+    ] = True
+
     # Dolma's own mix configs carry these; they decide no byte here.
     processes: Annotated[int | None, Meta(extra={"flag": False})] = None
     work_dir: Annotated[dict[str, Any] | None, Meta(extra={"flag": False})] = None
@@ -657,7 +665,33 @@ def read(path_or_name: str) -> dict[str, Any]:
         raise ConfigError(f"{path_or_name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path_or_name} holds no keys: a config is a mapping")
-    return values
+    resolved: dict[str, Any] = _resolved(values, path_or_name)
+    return resolved
+
+
+_FROM_ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([A-Za-z_]\w*)\s*(?:,\s*([^}]*?)\s*)?\}")
+
+
+def _resolved(value: Any, where: str) -> Any:
+    """The value with `${oc.env:NAME}` and `${oc.env:NAME,default}`, as OmegaConf has them, replaced
+    by variables of the environment; ConfigError for one that is not set."""
+    if isinstance(value, dict):
+        return {key: _resolved(one, where) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_resolved(one, where) for one in value]
+    if not isinstance(value, str):
+        return value
+
+    def look_up(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name in os.environ:
+            return os.environ[name]
+        if default is None:
+            raise ConfigError(f"{where}: the variable {name} of {match[0]} is not set")
+        is_quoted = len(default) > 1 and default[0] == default[-1] and default[0] in "'\""
+        return str(default[1:-1] if is_quoted else default)
+
+    return _FROM_ENVIRONMENT.sub(look_up, value)
 
 
 @functools.cache

@@ -112,6 +112,7 @@ def plan(settings: Mix) -> Plan:
     fields = Fields(settings.text_key, settings.id_key)
     given = plugins.read(settings.plugin)
     choosing, joining, deciding, temporary = [], [], [], set()
+    taken: dict[str, str] = {}
     for stream in settings.streams:
         found = find(stream.documents)
         _check_inputs(stream, found, settings.streams)
@@ -123,7 +124,7 @@ def plan(settings: Mix) -> Plan:
         place = ledger.temporary(folder, settings.tmp_dir)
         temporary.add(place)
         passes: list[list[str]] = [[] for _ in range(max(1, math.ceil(stream.rate)))]
-        inputs: list[str] = []
+        inputs_of: list[tuple[str, ...]] = []
         allotted = allot(found, settings.limit, fields, set_aside=settings.set_aside)
         for i, (shard, limit) in enumerate(allotted):
             located = _located(shard, stream, settings)
@@ -131,7 +132,7 @@ def plan(settings: Mix) -> Plan:
             pieces = tuple(
                 os.path.join(place, stream.name, f"{i:06d}.{n}.piece") for n in range(len(passes))
             )
-            task = ChooseTask(
+            choose_task = ChooseTask(
                 stream=stream,
                 fields=fields,
                 seed=settings.seed,
@@ -149,7 +150,7 @@ def plan(settings: Mix) -> Plan:
             aside = below_output(f"mix/{stream.name}", folder, shard)
             reading = Reading(
                 Source(shard.path, fields, True, limit, settings.set_aside),
-                (Consumer(Chooser, ChoiceSink, task, aside, empty_if_broken=True),),
+                (Consumer(Chooser, ChoiceSink, choose_task, aside, empty_if_broken=True),),
                 needs_rows=bool(stream.attributes),
                 shareable=all(format == "parquet" for _, format in located or ()),
             )
@@ -157,15 +158,12 @@ def plan(settings: Mix) -> Plan:
             choosing.append(Unit(name, reading, own_inputs, folder, files.size(shard.path)))
             for pass_, piece in zip(passes, pieces, strict=True):
                 pass_.append(piece)
-            inputs += own_inputs
-        join_task = shards.JoinTask(
-            pieces=tuple(piece for pass_ in passes for piece in pass_),
-            stem=os.path.join(documents_folder(stream), stream.name),
-            suffix=".jsonl." + stream.compression.output,
-            max_bytes=stream.output.max_size_in_bytes,
-        )
-        name, claims = f"joining {stream.name}", join_task.claims()
-        joining.append(Unit(name, join_task, tuple(inputs), folder, claims=claims))
+            inputs_of.append(own_inputs)
+        for name, join_task, own_inputs in _joins(
+            settings, stream, found, passes, inputs_of, taken
+        ):
+            claims = join_task.claims()
+            joining.append(Unit(f"joining {name}", join_task, own_inputs, folder, claims=claims))
         deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
     return Plan(
         stage="mix",
@@ -173,6 +171,39 @@ def plan(settings: Mix) -> Plan:
         phases=[Phase("choosing", None, choosing), Phase("joining", shards.join, joining)],
         temporary=tuple(sorted(temporary)),
     )
+
+
+def _joins(
+    settings: Mix,
+    stream: Stream,
+    found: Sequence[Shard],
+    passes: Sequence[Sequence[str]],
+    inputs_of: Sequence[tuple[str, ...]],
+    taken: dict[str, str],
+) -> list[tuple[str, shards.JoinTask, tuple[str, ...]]]:
+    """What lays pieces together: one for the stream, or with `shuffle: false` one a file.
+
+    `taken` are the outputs of all streams so far, each with the file that it is made of.
+    """
+    suffix = ".jsonl." + stream.compression.output
+    folder = documents_folder(stream)
+    if settings.shuffle:
+        pieces = tuple(piece for pass_ in passes for piece in pass_)
+        size = stream.output.max_size_in_bytes
+        task = shards.JoinTask(pieces, os.path.join(folder, stream.name), suffix, size)
+        return [(stream.name, task, tuple(path for own in inputs_of for path in own))]
+    made = []
+    for i, own in enumerate(inputs_of):  # a limit may leave out the last files
+        shard = found[i]
+        pieces = tuple(pass_[i] for pass_ in passes)
+        task = shards.JoinTask(pieces, os.path.join(folder, shard.tree), suffix, None)
+        if (other := taken.setdefault(task.stem + suffix, shard.path)) != shard.path:
+            raise ConfigError(
+                f"stream {stream.name!r}: {other} and {shard.path} would both become "
+                f"{task.stem}{suffix}: give each folder an output path of its own"
+            )
+        made.append((f"{stream.name} {shard.src}", task, own))
+    return made
 
 
 def _deciding(

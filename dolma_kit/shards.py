@@ -26,16 +26,21 @@ MEMBER_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class JoinTask:
-    """Pieces in the order of the shards `<stem>-0000<suffix>` that are made of them."""
+    """Pieces in the order of the shards `<stem>-0000<suffix>` that are made of them.
+
+    With `max_bytes` None all of it is one, `<stem><suffix>`.
+    """
 
     pieces: tuple[str, ...]
     stem: str
     suffix: str
-    max_bytes: int
+    max_bytes: int | None
 
     def claims(self) -> tuple[str, ...]:
         """Glob patterns of the shards, whatever their number."""
         stem, suffix = glob.escape(self.stem), glob.escape(self.suffix)
+        if self.max_bytes is None:
+            return (stem + suffix,)
         return tuple(f"{stem}-{'[0-9]' * n}{suffix}" for n in range(4, 8))
 
 
@@ -150,7 +155,7 @@ def _join(task: JoinTask, outputs: list[str]) -> int:
             table = msgspec.json.decode(stream.read(), type=Members)
         first = 0
         for size, documents in table.members:
-            if shard and n_bytes + size > task.max_bytes:
+            if shard and task.max_bytes is not None and n_bytes + size > task.max_bytes:
                 outputs.append(_write_shard(task, len(outputs), shard))
                 shard, n_bytes = [], 0
             shard.append((piece, first, size))
@@ -163,7 +168,8 @@ def _join(task: JoinTask, outputs: list[str]) -> int:
 
 
 def _write_shard(task: JoinTask, number: int, members: Sequence[tuple[str, int, int]]) -> str:
-    path = f"{task.stem}-{number:04d}{task.suffix}"
+    numbered = "" if task.max_bytes is None else f"-{number:04d}"
+    path = f"{task.stem}{numbered}{task.suffix}"
     with contextlib.ExitStack() as opened, files.write_atomically(path) as shard:
         sources: dict[str, IO[bytes]] = {}
         for piece, first, n_bytes in members:

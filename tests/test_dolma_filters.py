@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -188,3 +189,52 @@ def test_a_config_in_yaml_takes_either_name() -> None:
     for key in ("keep", "filter"):
         made = config.build(Mix, yaml.safe_load(text.replace("KEY", key)))
         assert made.streams[0].rule == DolmaRule(exclude=["$.id"])
+
+
+def test_variables_of_the_environment(
+    corpus: Path, monkeypatch: Any, dolma_kit: RunCommand
+) -> None:
+    monkeypatch.setenv("WHERE_IT_LIES", "s")
+    text = json.dumps({"streams": [stream_of(0)]})
+    text = text.replace("s/documents", "${oc.env:WHERE_IT_LIES}/documents")
+    (corpus / "config.yaml").write_text(text.replace("out0", "${oc.env:NO_SUCH_ONE, 'made'}"))
+    assert dolma_kit("mix", "-c", "config.yaml", "--workers", 1, "--quiet").code == 0
+    assert written("made") == GOLDEN["written"][0]
+    (corpus / "config.yaml").write_text(text.replace("out0", "${oc.env:NO_SUCH_ONE}"))
+    answer = dolma_kit("mix", "-c", "config.yaml")
+    assert answer.code == 2
+    assert "the variable NO_SUCH_ONE of ${oc.env:NO_SUCH_ONE} is not set" in answer.err
+
+
+@pytest.mark.parametrize("rate", [1.0, 2.5])
+def test_one_output_a_file(
+    tmp_path: Path, write_documents: WriteDocuments, monkeypatch: Any, rate: float
+) -> None:
+    """Dolma's `shuffle: false`; all documents of all copies, in the same places for any workers."""
+    monkeypatch.chdir(tmp_path)
+    names = ["a.jsonl.gz", "sub/a.jsonl", "sub/deep/b.jsonl.gz"]
+    for name in names:
+        rows = [{"id": f"{name}{i}", "text": "x" * i} for i in range(30)]
+        write_documents(tmp_path / "s/documents" / name, rows)
+    stream = {"name": "m", "documents": ["s"], "output": {"path": "out"}, "rate": rate,
+              "keep": "length(text) > 5", "compression": {"output": "zst"}}  # fmt: skip
+    found = []
+    for workers in (1, 2):
+        dolma_kit.mix(streams=[stream], shuffle=False, workers=workers, quiet=True, overwrite=True)
+        files = sorted(Path("out/documents").rglob("*.zst"))
+        assert [str(f.relative_to("out/documents")) for f in files] == [
+            "a.jsonl.zst", "sub/a.jsonl.zst", "sub/deep/b.jsonl.zst",
+        ]  # fmt: skip
+        found.append([f.read_bytes() for f in files])
+    assert found[0] == found[1]
+    for name, data in zip(names, found[0], strict=True):
+        stream_of_lines = pa.CompressedInputStream(pa.BufferReader(data), "zstd")
+        ids = [json.loads(line)["id"] for line in stream_of_lines.read().splitlines()]
+        own = [f"{name}{i}" for i in range(6, 30)]
+        assert ids[: len(own)] == own
+        assert set(ids) == set(own)
+        assert (len(ids) > 2 * len(own)) == (rate > 2)
+    write_documents(tmp_path / "t/documents/a.jsonl", [{"id": "t", "text": "t"}])
+    both = [stream, stream | {"name": "n", "documents": ["t"]}]
+    with pytest.raises(ConfigError, match="would both become"):
+        dolma_kit.mix(streams=both, shuffle=False, workers=1, quiet=True)
