@@ -3,6 +3,12 @@
 DuckDB evaluates it on Arrow batches, without access to files, network or settings. The columns
 are the attributes of the stream (scores as DOUBLE, spans as lists of structs) and `id`, `text`,
 `source`, `metadata` (JSON as text) of the document. As in SQL's WHERE, null is not true.
+
+Helpers for spans; each takes also `least := X`, for spans of at least that score alone:
+
+    span_max(NAME)       the greatest score, 0 without spans
+    span_count(NAME)     how many there are
+    span_fraction(NAME)  the share of the text's code points that they cover, 0 of an empty text
 """
 
 from __future__ import annotations
@@ -25,6 +31,29 @@ if TYPE_CHECKING:
 
 DOCUMENT_COLUMNS = ("id", "text", "source", "metadata")
 CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+_CHOSEN = "list_filter(coalesce(spans, []), lambda s: s.score >= least)"
+#: code points in any of the spans, added up from left to right
+_COVERED = f"""
+    list_reduce(
+        list_prepend(
+            {{'start': 0::BIGINT, 'end': 0::BIGINT}},
+            list_sort(
+                list_transform({_CHOSEN}, lambda s: {{'start': s.start, 'end': s."end"}})
+            )
+        ),
+        lambda sum, s: {{
+            'start': sum.start + greatest(0, s."end" - greatest(s.start, sum."end")),
+            'end': greatest(sum."end", s."end")
+        }}
+    ).start
+"""
+HELPERS = (
+    "CREATE MACRO span_max(spans, least := '-inf'::DOUBLE) AS "
+    f"coalesce(list_max(list_transform({_CHOSEN}, lambda s: s.score)), 0.0)",
+    f"CREATE MACRO span_count(spans, least := '-inf'::DOUBLE) AS len({_CHOSEN})",
+    "CREATE MACRO span_fraction_of(whole, spans, least := '-inf'::DOUBLE) AS "
+    f"coalesce({_COVERED} / nullif(length(whole), 0), 0.0)",
+)
 UNFIT_FUNCTIONS = """
     SELECT function_name FROM duckdb_functions() WHERE list_contains(?, function_name)
     GROUP BY function_name
@@ -48,11 +77,13 @@ class Filter:
         self.columns = {name: kind for name, kind in known.items() if name in _words(expression)}
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
         for setting in (
+            *HELPERS,
             "SET enable_external_access = false",
             "SET python_enable_replacements = false",
             "SET lock_configuration = true",
         ):
             self._connection.execute(setting)
+        expression = re.sub(r"\bspan_fraction\s*\(", "span_fraction_of(text, ", expression)
         # The line break keeps a comment at the expression's end from hiding the parenthesis.
         self._query = f"SELECT coalesce(CAST(({expression}\n) AS BOOLEAN), false) FROM documents"
         self._check(known)
