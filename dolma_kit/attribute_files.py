@@ -234,6 +234,10 @@ class Reader:
         self._row += len(batch)
         return table
 
+    def tables(self) -> Iterator[pa.Table]:
+        """All rows from the first on, for those who have no documents at hand."""
+        return self._tables
+
     def _check_ids(self, table: pa.Table, batch: Batch | Documents) -> None:
         ids = table.column("id").combine_chunks()
         ids = ids.chunk(0) if hasattr(ids, "chunk") else ids
@@ -304,6 +308,12 @@ class Reader:
             else:
                 arrays.append(_span_lists(values))
         return arrays
+
+
+def column_tables(path: str, format: Format, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
+    """An attribute file's own rows, without a look at documents: `id` and the wanted columns."""
+    reader = Reader(path, format, kinds, path)
+    yield from reader.tables()
 
 
 def _row_groups_from(metadata: Any, row: int) -> tuple[list[int], int]:

@@ -122,7 +122,7 @@ def decide(policy: Mixer, batch: Batch, columns: Columns) -> Decision:
         raise fault(policy, batch, None, reason)
     for row, cuts in decision.by_document.items():
         length = int(batch.n_characters[row])
-        for start, end, _ in cuts:
+        for start, end, *_ in cuts:
             if not 0 <= start <= end <= length:
                 reason = f"a replacement {outside(start, end, length)}"
                 raise fault(policy, batch, row, reason)

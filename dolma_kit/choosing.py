@@ -10,13 +10,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import attribute_files, attributes, checking, dolma_filters, registry, shards
+from dolma_kit import (
+    attribute_files,
+    attributes,
+    checking,
+    decisions,
+    dolma_filters,
+    registry,
+    shards,
+)
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import DolmaRule, Stream
 from dolma_kit.decoding import Fields
@@ -30,6 +38,7 @@ from dolma_kit.replacing import Replacement, replace
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from dolma_kit.dolma_filters import DolmaFilter
@@ -71,6 +80,7 @@ class ChooseTask:
     shard: Shard
     attributes: tuple[tuple[str, Format, dict[str, Kind]], ...] | None
     pieces: tuple[str, ...]
+    decisions: str
     partial: bool
     plugins: tuple[Plugin, ...] = ()
 
@@ -108,8 +118,8 @@ def _kept(filter_: Filter, batch: Batch, arrow: Mapping[str, Any]) -> NDArray[np
 
 
 class Chooser:
-    """The worker: filters, masks and samples a batch; its answer is members of pieces, and what
-    the rules counted."""
+    """The worker: filters, masks and samples a batch; its answer is members of pieces, what
+    the rules counted, and the decisions."""
 
     def __init__(self, task: ChooseTask) -> None:
         self._task = task
@@ -118,9 +128,10 @@ class Chooser:
         stream, located = task.stream, task.attributes
         self._kinds = {name: kind for _, _, group in located for name, kind in group.items()}
         known = tuple(sorted(self._kinds.items()))
-        rule = stream.rule
-        self._filter = filter_of(rule, known) if isinstance(rule, str) else None
-        self._dolma = dolma_filter_of(rule, known) if isinstance(rule, DolmaRule) else None
+        self._filters = {
+            name: filter_of(expression, known) for name, expression in stream.expressions.items()
+        }
+        self._dolma = None if stream.rule is None else dolma_filter_of(stream.rule, known)
         is_raw = self._dolma is not None
         self._policies = [registry.mixer(spec, task.plugins) for spec in stream.policies]
         self._readers = [
@@ -133,7 +144,7 @@ class Chooser:
             for path, format, group in located
         ]
 
-    def __call__(self, batch: Batch) -> tuple[Any, dict[str, Any]] | None:
+    def __call__(self, batch: Batch) -> tuple[Any, dict[str, Any], Any] | None:
         task = self._task
         if task.attributes is None:
             return None
@@ -148,35 +159,38 @@ class Chooser:
                 raw.append(table.column(attribute_files.RAW))
             else:
                 in_parquet |= own
-        tally = Tally()
-        kept = None
-        if self._filter is not None:
-            kept = _kept(self._filter, batch, arrow)
-        elif self._dolma is not None:
-            kept = self._dolma.evaluate(batch, in_parquet, raw)
-        lines = list(_chosen(batch, arrow, self._kinds, kept, self._policies, task, tally))
+        tally, marks = Tally(), decisions.Marks(len(batch))
+        for name, filter_ in self._filters.items():
+            tally.remove(name, marks.remove(name, ~_kept(filter_, batch, arrow)))
+        if self._dolma is not None:
+            for name, removed in self._dolma.evaluate(batch, in_parquet, raw).items():
+                tally.remove("keep", marks.remove(name, removed))
+        lines, rows = _chosen(batch, arrow, self._kinds, marks, self._policies, task, tally)
         output = task.stream.output
         made = shards.members(
             lines, len(task.pieces), task.stream.compression.output, output.max_size_in_bytes
         )
-        return made, tally.counts
+        return made, tally.counts, rows
 
 
 class ChoiceSink(Sink):
-    """The sink: members into the pieces of one file of a stream."""
+    """The sink: members into the pieces of one file of a stream, and decisions into theirs."""
 
     def __init__(self, task: ChooseTask) -> None:
         self._task = task
         self._counts = Tally().counts
         self._pieces = shards.PieceWriter(task.pieces)
+        self._decisions = decisions.PieceWriter(task.decisions)
 
     def open(self, stack: contextlib.ExitStack) -> None:
         stack.enter_context(self._pieces)
+        self._decisions.open(stack)
 
-    def take(self, answer: tuple[Any, dict[str, Any]] | None) -> None:
+    def take(self, answer: tuple[Any, dict[str, Any], Any] | None) -> None:
         if answer is not None:
-            made, counts = answer
+            made, counts, rows = answer
             self._pieces.add(made)
+            self._decisions.add(rows)
             add_counts(self._counts, counts)
 
     def end(self, read: Read) -> None:
@@ -188,7 +202,8 @@ class ChoiceSink(Sink):
                 attribute_files.require_length(path, format, read.documents, task.shard.path)
 
     def result(self, read: Read) -> Result:
-        return Result(outputs=self._pieces.outputs, counts=self._counts)
+        outputs = [*self._pieces.outputs, self._decisions.path]
+        return Result(outputs=outputs, counts=self._counts)
 
 
 class Tally:
@@ -214,19 +229,15 @@ def _chosen(
     batch: Batch,
     arrow: Mapping[str, Any],
     kinds: Mapping[str, Kind],
-    kept: NDArray[np.bool_] | None,
+    marks: decisions.Marks,
     policies: list[registry.Mixer],
     task: ChooseTask,
     tally: Tally,
-) -> Iterator[tuple[bytes, int]]:
-    """The lines of a batch that are kept, each with how many copies of it are written."""
+) -> tuple[list[tuple[bytes, int]], pa.RecordBatch]:
+    """The lines of a batch that are kept, each with how many copies of it are written; and the
+    decisions."""
     import numpy as np
 
-    n = len(batch)
-    alive = np.ones(n, np.bool_)
-    if kept is not None:
-        tally.remove("keep", int(np.count_nonzero(~kept)))
-        alive &= kept
     values: Columns = {
         name: attributes.values_of(arrow[name], kind) for name, kind in kinds.items()
     }
@@ -239,19 +250,19 @@ def _chosen(
     for policy in policies:
         own = {name: values[name] for name in policy.columns(kinds)}
         decision = checking.decide(policy, batch, own)
-        tally.remove(policy.id, int(np.count_nonzero(alive & decision.drop)))
-        alive &= ~decision.drop
+        tally.remove(policy.id, marks.remove(policy.id, decision.drop))
         rules += decision.replacements
         more += decision.by_document.items()
     copies = sample_copies(batch.ids, task.stream.rate, task.seed)
-    tally.remove("rate", int(np.count_nonzero(alive & (copies == 0))))
-    alive &= copies > 0
-    replacements = _by_document(rules, batch, alive, tally)
+    tally.remove("rate", marks.remove("rate", copies == 0))
+    replacements = _by_document(rules, batch, marks.alive, tally)
     _look_up(replacements, batch)
     for i, cuts in more:
         replacements.setdefault(i, []).extend(cuts)
     output = task.stream.output
-    for i in np.flatnonzero(alive).tolist():
+    lines = []
+    too_short = np.zeros(len(batch), np.bool_)
+    for i in np.flatnonzero(marks.alive).tolist():
         text = None
         if i in replacements:
             text, n_regions = replace(batch.texts[i], replacements[i])
@@ -259,14 +270,17 @@ def _chosen(
         if output.min_text_length:
             whole = batch.texts[i] if text is None else text
             if len(whole.strip().encode()) < output.min_text_length:
-                tally.remove("min_text_length", 1)
+                too_short[i] = True
                 continue
         tally.counts["kept"] += 1
         tally.counts["written"] += int(copies[i])
         assert batch.raw is not None
         place = f"{task.shard.src}:{batch.lines[i]}"
         changed = {} if text is None else {task.fields.text: text}
-        yield _line(batch.raw[i].as_buffer(), changed, place, output.discard_fields), int(copies[i])
+        line = _line(batch.raw[i].as_buffer(), changed, place, output.discard_fields)
+        lines.append((line, int(copies[i])))
+    tally.remove("min_text_length", marks.remove("min_text_length", too_short))
+    return lines, marks.rows(batch, task.stream.name, task.shard.src, copies)
 
 
 def sample_copies(ids: list[str], rate: float, seed: int) -> NDArray[np.int64]:
@@ -323,8 +337,7 @@ def _look_up(replacements: dict[int, list[Replacement]], batch: Batch) -> None:
                     text = selection_of(cut.text)(document)
                 except ValueError as error:
                     raise DataError(batch.path, int(batch.lines[i]), str(error)) from None
-                # A text that was looked up is no pattern.
-                cuts[k] = cut._replace(text=text.replace("{}", ""))
+                cuts[k] = cut._replace(text=text, literal=True)
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])

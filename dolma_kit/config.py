@@ -437,7 +437,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     documents: list[str]
     output: Output
     attributes: list[str] = []
-    keep: str | DolmaRule | None = None
+    keep: str | list[str] | DolmaRule | None = None  # of a list all have to hold
     filter: DolmaRule | None = None  # `keep`, as Dolma calls it
     span_replacement: list[SpanReplacement] = []
     policies: list[str | dict[str, Any]] = []
@@ -445,11 +445,18 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compression: Compression = Compression()
 
     @property
-    def rule(self) -> str | DolmaRule | None:
-        """What is kept, under either name."""
+    def rule(self) -> DolmaRule | None:
+        """What is kept in Dolma's form, under either name."""
         if self.keep is not None and self.filter is not None:
             raise ConfigError(f"stream {self.name!r}: keep and filter are one thing: give one")
-        return self.keep if self.filter is None else self.filter
+        return self.keep if isinstance(self.keep, DolmaRule) else self.filter
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """What is kept in SQL: expressions by the names that they have in reports."""
+        if isinstance(self.keep, list):
+            return {one: one for one in self.keep}
+        return {"keep": self.keep} if isinstance(self.keep, str) else {}
 
 
 class Mix(Options, frozen=True, kw_only=True):

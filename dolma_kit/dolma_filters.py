@@ -90,8 +90,10 @@ class DolmaFilter:
 
     def evaluate(
         self, batch: Batch, columns: Mapping[str, pa.ChunkedArray], raw: Sequence[Any]
-    ) -> NDArray[np.bool_]:
-        """(n_docs,) bool: which documents are kept. DataError where an expression fails.
+    ) -> dict[str, NDArray[np.bool_]]:
+        """(n_docs,) bool by rule: which documents it removes. DataError where one fails.
+
+        The rules are `include`, if there is one, and `exclude` with each expression.
 
         `columns` are those of Parquet, `raw` what JSONL has of each document: binary arrays.
         """
@@ -113,14 +115,10 @@ class DolmaFilter:
                     reason = f"filter {expression!r}: {error}"
                     raise DataError(batch.path, int(batch.lines[i]), reason) from None
             found[expression] = marks
-        kept = (
-            np.zeros(len(batch), np.bool_) if self.rule.include else np.ones(len(batch), np.bool_)
-        )
-        for expression in self.rule.include:
-            kept |= found[expression]
-        for expression in self.rule.exclude:
-            kept &= ~found[expression]
-        return kept
+        removed = {}
+        if self.rule.include:
+            removed["include"] = ~np.logical_or.reduce([found[one] for one in self.rule.include])
+        return removed | {f"exclude {one}": found[one] for one in self.rule.exclude}
 
 
 class _Documents:

@@ -9,6 +9,7 @@ lie far apart.
 from __future__ import annotations
 
 import difflib
+import glob
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from dolma_kit import (
     attribute_files,
     attributes,
     config,
+    decisions,
     dolma_filters,
     files,
     ledger,
@@ -35,13 +37,14 @@ from dolma_kit.choosing import (
     filter_of,
 )
 from dolma_kit.choosing import Decision as Decision
-from dolma_kit.config import DolmaRule, Mix, Stream
+from dolma_kit.config import Mix, Stream
 from dolma_kit.decoding import Source
 from dolma_kit.documents import Fields, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine, Outcome, Phase, Plan, Unit, engine_for, execute, part_of
 from dolma_kit.execute.reading import Consumer, Reading
 from dolma_kit.layout import Shard, find
+from dolma_kit.ledger import Result
 from dolma_kit.plugins import Plugin
 from dolma_kit.quarantine import below_output
 from dolma_kit.summary import Summary, summarize, summarize_part
@@ -74,7 +77,8 @@ def summary(settings: Mix, made: Plan, outcome: Outcome) -> Summary:
     partial = settings.limit is not None
     if outcome.part:
         return summarize_part("mix", outcome, "choosing", partial=partial, counts=counts)
-    shards_made = [path for result in outcome.results["joining"] for path in result.outputs]
+    made_files = [path for result in outcome.results["joining"] for path in result.outputs]
+    shards_made = [path for path in made_files if not path.endswith(decisions.NAME)]
     return summarize(
         "mix",
         outcome,
@@ -96,8 +100,12 @@ def _warnings(settings: Mix, streams: Mapping[str, Mapping[str, Any]]) -> list[s
         found += unknown_keys(stream, columns)
         counts = streams.get(stream.name, {})
         removed = counts.get("removed", {})
-        if stream.rule is not None and not removed.get("keep") and counts.get("documents"):
-            found.append(f"stream {stream.name!r}: keep removes nothing")
+        rules = [*stream.expressions, *(["keep"] if stream.rule else [])]
+        found += [
+            f"stream {stream.name!r}: {rule} removes nothing"
+            for rule in rules
+            if counts.get("documents") and not removed.get(rule)
+        ]
         if counts.get("documents") and not counts.get("kept"):
             most = max(removed, key=removed.__getitem__, default="keep")
             found.append(f"stream {stream.name!r}: nothing is left; {most} removes most")
@@ -113,6 +121,7 @@ def plan(settings: Mix) -> Plan:
     given = plugins.read(settings.plugin)
     choosing, joining, deciding, temporary = [], [], [], set()
     taken: dict[str, str] = {}
+    decided: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     for stream in settings.streams:
         found = find(stream.documents)
         _check_inputs(stream, found, settings.streams)
@@ -132,6 +141,8 @@ def plan(settings: Mix) -> Plan:
             pieces = tuple(
                 os.path.join(place, stream.name, f"{i:06d}.{n}.piece") for n in range(len(passes))
             )
+            piece = os.path.join(place, stream.name, f"{i:06d}.decisions")
+            decided.setdefault(folder, []).append((piece, own_inputs))
             choose_task = ChooseTask(
                 stream=stream,
                 fields=fields,
@@ -144,6 +155,7 @@ def plan(settings: Mix) -> Plan:
                     for name, (path, format) in zip(stream.attributes, located, strict=True)
                 ),
                 pieces=pieces,
+                decisions=piece,
                 partial=limit is not None,
                 plugins=given,
             )
@@ -156,8 +168,8 @@ def plan(settings: Mix) -> Plan:
             )
             name = f"choosing {stream.name} {shard.src}"
             choosing.append(Unit(name, reading, own_inputs, folder, files.size(shard.path)))
-            for pass_, piece in zip(passes, pieces, strict=True):
-                pass_.append(piece)
+            for pass_, own_piece in zip(passes, pieces, strict=True):
+                pass_.append(own_piece)
             inputs_of.append(own_inputs)
         for name, join_task, own_inputs in _joins(
             settings, stream, found, passes, inputs_of, taken
@@ -165,12 +177,24 @@ def plan(settings: Mix) -> Plan:
             claims = join_task.claims()
             joining.append(Unit(f"joining {name}", join_task, own_inputs, folder, claims=claims))
         deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
+    for folder, parts in decided.items():
+        decision_task = decisions.JoinTask(
+            tuple(piece for piece, _ in parts), decisions.path_in(folder)
+        )
+        inputs = tuple(dict.fromkeys(path for _, own in parts for path in own))
+        claims = (glob.escape(decision_task.output),)
+        joining.append(Unit("joining decisions", decision_task, inputs, folder, claims=claims))
     return Plan(
         stage="mix",
         config=_deciding(settings, deciding, given),
-        phases=[Phase("choosing", None, choosing), Phase("joining", shards.join, joining)],
+        phases=[Phase("choosing", None, choosing), Phase("joining", join, joining)],
         temporary=tuple(sorted(temporary)),
     )
+
+
+def join(task: shards.JoinTask | decisions.JoinTask) -> Result:
+    """Lay pieces together: those of shards, or of decisions."""
+    return decisions.join(task) if isinstance(task, decisions.JoinTask) else shards.join(task)
 
 
 def _joins(
@@ -313,9 +337,9 @@ def _wanted(
     for spec in stream.policies:
         wanted.update(registry.mixer(spec, given).columns(known))
     names = tuple(sorted(known.items()))
-    if isinstance(stream.rule, str):
-        wanted.update(filter_of(stream.rule, names).columns)
-    elif stream.rule is not None:
+    for expression in stream.expressions.values():
+        wanted.update(filter_of(expression, names).columns)
+    if stream.rule is not None:
         wanted.update(dolma_filter_of(stream.rule, names).columns)
     return wanted
 
@@ -324,7 +348,7 @@ def unknown_keys(stream: Stream, columns: Mapping[str, Mapping[str, Kind]]) -> l
     """A line for each attribute that a rule in Dolma's form names and nobody declares."""
     known = {name: kind for group in columns.values() for name, kind in group.items()}
     keys = []
-    if isinstance(stream.rule, DolmaRule):
+    if stream.rule is not None:
         keys += dolma_filter_of(stream.rule, tuple(sorted(known.items()))).unknown
     for rule in stream.span_replacement:
         if (span := dolma_filters.selected(rule.span, rule.syntax)) not in known:

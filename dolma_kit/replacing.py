@@ -12,11 +12,20 @@ from typing import NamedTuple
 
 
 class Replacement(NamedTuple):
-    """Put `text` in place of code points [start, end); `{}` in it stands for what was there."""
+    """Put `text` in place of code points [start, end).
+
+    `{}` in it stands for what was there, unless it is to be taken as it is, `literal`.
+    """
 
     start: int
     end: int
     text: str
+    literal: bool = False
+
+    @property
+    def quotes(self) -> bool:
+        """Whether it has a place for what was there."""
+        return "{}" in self.text and not self.literal
 
 
 def replace(text: str, replacements: Sequence[Replacement]) -> tuple[str, int]:
@@ -37,15 +46,16 @@ def replace(text: str, replacements: Sequence[Replacement]) -> tuple[str, int]:
     position = n_regions = i = 0
     while i < len(spans):
         first = spans[i]
-        start, end, chosen = first.start, first.end, first.text
+        start, end, chosen = first.start, first.end, first
         i += 1
         while i < len(spans) and spans[i].start < end:
             end = max(end, spans[i].end)
-            if "{}" in chosen and "{}" not in spans[i].text:
-                chosen = spans[i].text
+            if chosen.quotes and not spans[i].quotes:
+                chosen = spans[i]
             i += 1
         pieces.append(text[position:start])
-        pieces.append(chosen.replace("{}", text[start:end]) if "{}" in chosen else chosen)
+        was = text[start:end]
+        pieces.append(chosen.text.replace("{}", was) if chosen.quotes else chosen.text)
         position = end
         n_regions += 1
     pieces.append(text[position:])

@@ -499,7 +499,7 @@ def test_a_recipe_gives_its_plug_ins_to_the_stages_that_take_some(
     assert (answer.code, answer.err) == (0, "")
     assert answer.json["counts"]["stages"][2]["counts"]["kept"] == 3
     Path("recipe.yaml").write_text(json.dumps(recipe | {"plugin": ["my.py"]}))
-    assert dolma_kit("run", "-c", "recipe.yaml").json["units_skipped"] == 3
+    assert dolma_kit("run", "-c", "recipe.yaml").json["units_skipped"] == 4
 
 
 @pytest.mark.parametrize("command", ["list taggers", "tag web --taggers t_v1 --experiment q"])

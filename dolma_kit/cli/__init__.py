@@ -82,7 +82,11 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     show_traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
-    groups = [[], *([group.name] for group in commands().registered_groups)]
+    groups: list[list[str]] = [[]]
+    for group in commands().registered_groups:
+        inner = group.typer_instance
+        if inner is not None and not inner.info.invoke_without_command:
+            groups.append([str(group.name or inner.info.name)])
     if arguments in groups:  # a group without a command shows what there is, but it is no success
         commands()([*arguments, "--help"], prog_name="dolma-kit", standalone_mode=False)
         return ConfigError.exit_code

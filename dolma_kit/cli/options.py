@@ -29,15 +29,21 @@ Traceback = Annotated[
 
 
 def command_for(
-    kind: type[msgspec.Struct], call: Callable[[Any, bool], None]
+    kind: type[msgspec.Struct], call: Callable[[Any, bool], None], *, has_others: bool = False
 ) -> Callable[..., None]:
-    """A Typer command whose flags are the keys of `kind`; `call` gets the struct and `dry_run`."""
+    """A Typer command whose flags are the keys of `kind`; `call` gets the struct and `dry_run`.
+
+    With `has_others` it is that of a group, and leaves the work to the group's commands where one
+    of those is asked for.
+    """
     fields = {f.name: f for f in msgspec.structs.fields(kind)}
     flags = {name: _parameter(f) for name, f in fields.items() if _extra(f).get("flag", True)}
 
     def command(**given: Any) -> None:
         path, dry_run = given.pop("config"), given.pop("dry_run")
         given.pop("traceback")
+        if has_others and given.pop("context").invoked_subcommand is not None:
+            return
         values = config.read(path) if path else {}
         for name, value in given.items():
             if value not in (None, []):
@@ -55,6 +61,9 @@ def command_for(
             "traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback
         ),
     }
+    if has_others:
+        kept = inspect.Parameter.KEYWORD_ONLY
+        extra["context"] = inspect.Parameter("context", kept, annotation=typer.Context)
     parameters = sorted({**flags, **extra}.values(), key=lambda p: p.kind)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -25,9 +25,9 @@ def leaves() -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, command in root.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
-        if inner is None:
+        if inner is None or command.invoke_without_command:
             found.append((f"dolma-kit {name}", command))
-        else:
+        if inner is not None:
             found += [(f"dolma-kit {name} {leaf}", c) for leaf, c in inner.items()]
     return found
 

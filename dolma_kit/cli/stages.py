@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from dolma_kit import config, recipe
+from dolma_kit.cli import mix
 from dolma_kit.cli.options import command_for
 from dolma_kit.execute import Plan
 from dolma_kit.summary import Summary
@@ -19,7 +20,16 @@ MODULES = {**recipe.MODULES, "run": "dolma_kit.recipe"}
 def add_to(app: typer.Typer) -> None:
     kinds: dict[str, type[config.Options]] = {**config.STAGES, "run": config.Recipe}
     for name, kind in kinds.items():
-        app.command(name)(command_for(kind, _caller(name)))
+        if name == "mix":  # which has commands of its own besides
+            group = typer.Typer(
+                name=name, invoke_without_command=True, rich_markup_mode=None,
+                context_settings={"help_option_names": ["-h", "--help"]},
+            )  # fmt: skip
+            group.callback()(command_for(kind, _caller(name), has_others=True))
+            mix.add_to(group)
+            app.add_typer(group)
+        else:
+            app.command(name)(command_for(kind, _caller(name)))
 
 
 def _caller(name: str) -> Any:

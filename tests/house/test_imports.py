@@ -63,6 +63,8 @@ LAYERS = [
         "functions",
         "decorators",
         "shards",
+        "decisions",
+        "explaining",
         "conversion",
         "deduplication",
         "decontamination",
