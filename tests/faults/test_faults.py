@@ -81,7 +81,7 @@ def test_files_that_cannot_grow(corpus: Path, undisturbed: Undisturbed) -> None:
         assert there.items() <= whole.items(), f"half a file at {limit}"
         assert hidden(corpus) == []
         reached.add(tuple(sorted({name.split("/")[-2] for name in there})))
-    assert reached == {(), ("dup", "q"), ("documents", "dup", "q")}
+    assert reached == {(), ("dup", "q"), ("documents", "dup", "mixed", "q")}
     command = processes.run(RUN, corpus)
     assert command.driver.returncode == 0
     assert command.json["units_skipped"] > 0
