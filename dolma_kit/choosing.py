@@ -1,18 +1,18 @@
 """Choosing: what `mix` does with a batch of one stream's documents.
 
 Documents are filtered, cut and masked by spans, and sampled; the lines that are left become members
-of pieces. The rules, in their order, with the name under which each counts what it removed: `keep`,
-each policy's id, `rate`, `min_text_length`.
+of pieces, or go to where they are shuffled. The rules, in their order, with the name under which
+each counts what it removed: `keep`, each policy's id, the sample (`rate`, `budget`, `share`, or the
+id of what upsamples), `min_text_length`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ from dolma_kit import (
     dolma_filters,
     registry,
     shards,
+    shuffling,
 )
 from dolma_kit.attributes import Columns, Format, Kind, Spans
 from dolma_kit.config import DolmaRule, Stream
@@ -35,6 +36,8 @@ from dolma_kit.layout import Shard
 from dolma_kit.ledger import Result
 from dolma_kit.plugins import Plugin
 from dolma_kit.replacing import Replacement, replace
+from dolma_kit.shares import sampling, surveys
+from dolma_kit.shares.sampling import Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dolma_kit.dolma_filters import DolmaFilter
-    from dolma_kit.filtering import Filter
+    from dolma_kit.filtering import Expression, Filter
 
 #: spans, what replaces them (`{}`: what was there), scores from and below which it applies
 SpanRule = tuple[Spans, str, float | None, float | None]
@@ -67,22 +70,53 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class ChooseTask:
+class Attributes:
+    """The attribute files of one file of documents, and the columns to read of each."""
+
+    located: tuple[tuple[str, Format, dict[str, Kind]], ...]
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        return {name: kind for _, _, group in self.located for name, kind in group.items()}
+
+
+@dataclass(frozen=True)
+class JudgeTask:
     """One file of one stream.
 
-    `attributes` are its attribute files and the columns to read of each; None where one is not
-    there, as of a file that was set aside.
+    `attributes` are None where one is not there, as of a file that was set aside. `tokens` is the
+    column of their numbers, if there is one.
     """
 
     stream: Stream
     fields: Fields
     seed: int
     shard: Shard
-    attributes: tuple[tuple[str, Format, dict[str, Kind]], ...] | None
-    pieces: tuple[str, ...]
-    decisions: str
+    attributes: Attributes | None
+    tokens: str | None
     partial: bool
     plugins: tuple[Plugin, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChooseTask:
+    """What becomes of that file: pieces of lines and of decisions.
+
+    `sample` says how often documents are taken, or if it is None what lies in `solved`. `rule` is
+    the name of that. Each of `pieces` takes the lines that are written more often than its one of
+    `thresholds`. `removed` is the piece of the lines that are not taken. With `shuffled` the
+    lines go there instead, by buckets.
+    """
+
+    of: JudgeTask
+    sample: Sample | None
+    solved: str
+    rule: str
+    thresholds: tuple[int, ...]
+    pieces: tuple[str, ...]
+    decisions: str
+    removed: str | None = None
+    shuffled: shuffling.Spill | None = None
 
 
 @functools.lru_cache(maxsize=16)
@@ -102,11 +136,19 @@ def dolma_filter_of(rule: DolmaRule, known: tuple[tuple[str, Kind], ...]) -> Dol
     return _dolma_filter_of(msgspec.json.encode(rule), known)
 
 
+@functools.lru_cache(maxsize=16)
+def value_of(expression: str, known: tuple[tuple[str, Kind], ...], key: str, type_: str) -> Any:
+    """The compiled expression of a policy's key."""
+    from dolma_kit.filtering import Expression
+
+    return Expression(expression, dict(known), key, type_)
+
+
 selection_of = functools.lru_cache(maxsize=64)(dolma_filters.selection)
 
 
-def _kept(filter_: Filter, batch: Batch, arrow: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """(n_docs,) bool: of which documents a filter in SQL is true."""
+def _evaluated(filter_: Expression, batch: Batch, arrow: Mapping[str, Any]) -> Any:
+    """(n_docs,): what an expression in SQL is of each document."""
     from dolma_kit.filtering import FilterError, document_table
 
     table = document_table(batch.table, {name: arrow[name] for name in filter_.columns})
@@ -117,23 +159,24 @@ def _kept(filter_: Filter, batch: Batch, arrow: Mapping[str, Any]) -> NDArray[np
         raise DataError(batch.path, None, lines) from None
 
 
-class Chooser:
-    """The worker: filters, masks and samples a batch; its answer is members of pieces, what
-    the rules counted, and the decisions."""
+class Judge:
+    """Filters a file's batches and cuts spans out, as far as that does not depend on shares."""
 
-    def __init__(self, task: ChooseTask) -> None:
-        self._task = task
-        if task.attributes is None:
-            return
-        stream, located = task.stream, task.attributes
-        self._kinds = {name: kind for _, _, group in located for name, kind in group.items()}
-        known = tuple(sorted(self._kinds.items()))
+    def __init__(self, task: JudgeTask) -> None:
+        self.task = task
+        assert task.attributes is not None
+        stream = task.stream
+        self._kinds = task.attributes.kinds
+        self._known = tuple(sorted(self._kinds.items()))
         self._filters = {
-            name: filter_of(expression, known) for name, expression in stream.expressions.items()
+            name: filter_of(expression, self._known)
+            for name, expression in stream.expressions.items()
         }
-        self._dolma = None if stream.rule is None else dolma_filter_of(stream.rule, known)
+        self._dolma = None if stream.rule is None else dolma_filter_of(stream.rule, self._known)
         is_raw = self._dolma is not None
-        self._policies = [registry.mixer(spec, task.plugins) for spec in stream.policies]
+        made = [registry.mixer(spec, task.plugins) for spec in stream.policies]
+        self._policies = [one for one in made if not isinstance(one, registry.Upsampler)]
+        self._upsampler = next((one for one in made if isinstance(one, registry.Upsampler)), None)
         self._readers = [
             (
                 attribute_files.Reader(
@@ -141,13 +184,11 @@ class Chooser:
                 ),
                 group,
             )
-            for path, format, group in located
+            for path, format, group in task.attributes.located
         ]
 
-    def __call__(self, batch: Batch) -> tuple[Any, dict[str, Any], Any] | None:
-        task = self._task
-        if task.attributes is None:
-            return None
+    def __call__(self, batch: Batch) -> Judged:
+        """What the filters and policies say."""
         arrow: dict[str, Any] = {}
         in_parquet: dict[str, Any] = {}
         raw = []
@@ -159,18 +200,211 @@ class Chooser:
                 raw.append(table.column(attribute_files.RAW))
             else:
                 in_parquet |= own
-        tally, marks = Tally(), decisions.Marks(len(batch))
+        judged = Judged(self.task, batch, arrow, self._kinds)
         for name, filter_ in self._filters.items():
-            tally.remove(name, marks.remove(name, ~_kept(filter_, batch, arrow)))
+            judged.remove(name, ~_evaluated(filter_, batch, arrow))
         if self._dolma is not None:
             for name, removed in self._dolma.evaluate(batch, in_parquet, raw).items():
-                tally.remove("keep", marks.remove(name, removed))
-        lines, rows = _chosen(batch, arrow, self._kinds, marks, self._policies, task, tally)
-        output = task.stream.output
-        made = shards.members(
-            lines, len(task.pieces), task.stream.compression.output, output.max_size_in_bytes
-        )
-        return made, tally.counts, rows
+                judged.remove(name, removed, counted_as="keep")
+        for policy in self._policies:
+            judged.apply(policy)
+        if (upsampler := self._upsampler) is not None:
+            score = value_of(upsampler.score, self._known, "score", "DOUBLE")
+            judged.scores = _evaluated(score, batch, arrow)
+            if upsampler.group is not None:
+                group_of = value_of(upsampler.group, self._known, "group", "VARCHAR")
+                judged.groups = _evaluated(group_of, batch, arrow).tolist()
+        return judged
+
+
+class Judged:
+    """A batch, what the rules have said of it so far, and what is put in place of spans.
+
+    `texts` are those that changed, by row; `scores` (n_docs,) and `groups` are what an upsampled
+    stream is graded by. `tokens` (n_docs,) int64 are those of the text as it was read, -1 where
+    nobody counted.
+    """
+
+    def __init__(
+        self,
+        task: JudgeTask,
+        batch: Batch,
+        arrow: Mapping[str, Any],
+        kinds: Mapping[str, Kind],
+    ) -> None:
+        import numpy as np
+
+        self.task = task
+        self.batch = batch
+        self.marks = decisions.Marks(len(batch))
+        self.tally = Tally()
+        self.scores: NDArray[np.float64] | None = None
+        self.groups: list[str] | None = None
+        self.texts: dict[int, str] = {}
+        self._kinds = kinds
+        self._values: Columns = {
+            name: attributes.values_of(arrow[name], kind) for name, kind in kinds.items()
+        }
+        self._rules: list[SpanRule] = []
+        self._more: list[tuple[int, list[Replacement]]] = []
+        for rule in task.stream.span_replacement:
+            spans = self._values.get(dolma_filters.selected(rule.span, rule.syntax))
+            if isinstance(spans, Spans):  # a path of Dolma's may lead nowhere
+                self._rules.append((spans, rule.replacement, rule.min_score, rule.max_score))
+        self.n_bytes = np.diff(batch.offsets)
+        self.tokens = np.full(len(batch), -1, np.int64)
+        if task.tokens is not None:
+            counted = _numbers(self._values[task.tokens])
+            self.tokens = np.where(counted >= 0, np.nan_to_num(counted), -1).astype(np.int64)
+
+    def remove(self, rule: str, fires: NDArray[np.bool_], *, counted_as: str | None = None) -> None:
+        """Note of which documents (n_docs,) a rule says that they go."""
+        self.tally.remove(counted_as or rule, self.marks.remove(rule, fires))
+
+    def apply(self, policy: registry.Mixer) -> None:
+        own = {name: self._values[name] for name in policy.columns(self._kinds)}
+        decision = checking.decide(policy, self.batch, own)
+        self.remove(policy.id, decision.drop)
+        self._rules += decision.replacements
+        self._more += decision.by_document.items()
+
+    def replace(self) -> None:
+        """Replace spans in what is left, and drop what that leaves too short."""
+        import numpy as np
+
+        batch = self.batch
+        replacements = _by_document(self._rules, batch, self.marks.alive, self.tally)
+        _look_up(replacements, batch)
+        for i, cuts in self._more:
+            if self.marks.alive[i]:
+                replacements.setdefault(i, []).extend(cuts)
+        least = self.task.stream.output.min_text_length
+        too_short = np.zeros(len(batch), np.bool_)
+        n_regions = np.zeros(len(batch), np.int64)
+        self.n_bytes = self.n_bytes.copy()
+        for i, cuts in replacements.items():
+            self.texts[i], n_regions[i] = replace(batch.texts[i], cuts)
+            self.n_bytes[i] = len(self.texts[i].encode())
+        if least:
+            for i in np.flatnonzero(self.marks.alive).tolist():
+                whole = self.texts[i] if i in self.texts else batch.texts[i]
+                too_short[i] = len(whole.strip().encode()) < least
+        self.tally.replace(int(n_regions.sum()))
+        self.remove("min_text_length", too_short)
+
+    def rows(self, copies: NDArray[np.int64]) -> pa.RecordBatch:
+        """The decisions."""
+        counted = None if self.task.tokens is None else self.tokens
+        return self.marks.rows(
+            self.batch, self.task.stream.name, self.task.shard.src, copies,
+            groups=self.groups, tokens=counted, written_bytes=self.n_bytes,
+            written_tokens=self.written_tokens,
+        )  # fmt: skip
+
+    @property
+    def written_tokens(self) -> NDArray[np.int64]:
+        """(n_docs,) int64: the tokens of each text as it is now, in proportion to its bytes; 0
+        where nobody counted."""
+        import numpy as np
+
+        before = np.diff(self.batch.offsets)
+        tokens = np.maximum(self.tokens, 0)
+        changed = self.n_bytes != before
+        shares = np.divide(self.n_bytes, before, out=np.ones(len(before)), where=before > 0)
+        return np.where(changed, np.rint(tokens * shares), tokens).astype(np.int64)
+
+
+def _numbers(column: NDArray[np.float64] | Spans) -> NDArray[np.float64]:
+    """(n_docs,) float64: scores, or sums of the scores of spans; NaN where there is none."""
+    import numpy as np
+
+    if not isinstance(column, Spans):
+        return np.asarray(column, np.float64)
+    n_spans = np.diff(column.offsets)
+    rows = np.repeat(np.arange(len(n_spans)), n_spans)
+    sums = np.bincount(rows, column.score, len(n_spans))
+    return np.where(n_spans > 0, sums, np.nan)
+
+
+class Chooser:
+    """The worker: filters, masks and samples a batch; its answer is members of pieces (or lines to
+    shuffle), those of what is removed, what the rules counted, and the decisions."""
+
+    def __init__(self, task: ChooseTask) -> None:
+        self._task = task
+        self._judge = None if task.of.attributes is None else Judge(task.of)
+        self._curves = None
+        self._sample = task.sample
+        if task.sample is None:
+            found = sampling.solved(task.solved, task.of.stream.name)
+            self._sample = found.sample
+            self._curves = sampling.curves(found.curves) if found.curves else None
+
+    def __call__(self, batch: Batch) -> Answer | None:
+        if self._judge is None:
+            return None
+        task, stream = self._task, self._task.of.stream
+        judged = self._judge(batch)
+        copies = self._copies(judged)
+        judged.remove(task.rule, copies == 0)
+        judged.replace()
+        lines, keys = self._lines(judged, copies)
+        format, size = stream.stored_as, stream.output.max_size_in_bytes
+        removed = []
+        if task.removed is not None:
+            (removed,) = shards.members(_removed_lines(judged), (0,), format, size)
+        rows = judged.rows(copies)
+        if task.shuffled is not None:
+            return Answer(
+                [], task.shuffled.grouped(lines, keys), removed, judged.tally.counts, rows
+            )
+        made = shards.members(lines, task.thresholds, format, size)
+        return Answer(made, None, removed, judged.tally.counts, rows)
+
+    def _copies(self, judged: Judged) -> NDArray[np.int64]:
+        """(n_docs,) int64: how often each document is taken."""
+        ids, seed = judged.batch.ids, self._task.of.seed
+        if self._curves is not None:
+            assert judged.scores is not None
+            groups = judged.groups or [""] * len(ids)
+            rates = self._curves.rates(groups, surveys.score_bins(judged.scores))
+            return sampling.copies_at(rates, surveys.draws(ids, seed))
+        assert self._sample is not None
+        if not self._sample.threshold:
+            import numpy as np
+
+            return np.full(len(ids), self._sample.whole, np.int64)
+        return self._sample.copies(surveys.draws(ids, seed))
+
+    def _lines(
+        self, judged: Judged, copies: NDArray[np.int64]
+    ) -> tuple[list[tuple[bytes, int]], list[str]]:
+        """The lines that are kept, each with how many copies of it are written, and their ids."""
+        import numpy as np
+
+        batch, task = judged.batch, self._task.of
+        lines, ids = [], []
+        assert batch.raw is not None
+        for i in np.flatnonzero(judged.marks.alive).tolist():
+            judged.tally.counts["kept"] += 1
+            judged.tally.counts["written"] += int(copies[i])
+            place = f"{task.shard.src}:{batch.lines[i]}"
+            changed = {task.fields.text: judged.texts[i]} if i in judged.texts else {}
+            discard = task.stream.output.discard_fields
+            line = _line(batch.raw[i].as_buffer(), changed, {"provenance": place}, discard)
+            lines.append((line, int(copies[i])))
+            ids.append(batch.ids[i])
+        return lines, ids
+
+
+class Answer(NamedTuple):
+    """What a Chooser makes of a batch; `made` has a list a piece."""
+
+    made: Any
+    shuffled: Any
+    removed: list[tuple[bytes, int]]
+    counts: dict[str, Any]
+    rows: pa.RecordBatch
 
 
 class ChoiceSink(Sink):
@@ -179,31 +413,47 @@ class ChoiceSink(Sink):
     def __init__(self, task: ChooseTask) -> None:
         self._task = task
         self._counts = Tally().counts
-        self._pieces = shards.PieceWriter(task.pieces)
         self._decisions = decisions.PieceWriter(task.decisions)
+        self._removed = shards.PieceWriter([task.removed] if task.removed else [])
+        self._pieces = shards.PieceWriter(task.pieces)
+        self._shuffled = shuffling.SpillWriter(task.shuffled) if task.shuffled else None
 
     def open(self, stack: contextlib.ExitStack) -> None:
         stack.enter_context(self._pieces)
+        stack.enter_context(self._removed)
+        if self._shuffled is not None:
+            stack.enter_context(self._shuffled)
         self._decisions.open(stack)
 
-    def take(self, answer: tuple[Any, dict[str, Any], Any] | None) -> None:
-        if answer is not None:
-            made, counts, rows = answer
-            self._pieces.add(made)
-            self._decisions.add(rows)
-            add_counts(self._counts, counts)
+    def take(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        if self._shuffled is not None:
+            self._shuffled.add(answer.shuffled)
+        else:
+            self._pieces.add(answer.made)
+        if self._task.removed is not None:
+            self._removed.add([answer.removed])
+        self._decisions.add(answer.rows)
+        add_counts(self._counts, answer.counts)
 
     def end(self, read: Read) -> None:
-        task = self._task
-        if read.documents and task.attributes is None:
-            attributes.require(task.shard, task.stream.attributes)
-        if not task.partial:
-            for path, format, _ in task.attributes or ():
-                attribute_files.require_length(path, format, read.documents, task.shard.path)
+        require_whole(self._task.of, read)
 
     def result(self, read: Read) -> Result:
-        outputs = [*self._pieces.outputs, self._decisions.path]
+        outputs = [*self._pieces.outputs, *self._removed.outputs, self._decisions.path]
+        if self._shuffled is not None:
+            outputs += self._shuffled.outputs
         return Result(outputs=outputs, counts=self._counts)
+
+
+def require_whole(task: JudgeTask, read: Read) -> None:
+    """The attributes of a file that was read are there, and end where it ends."""
+    if read.documents and task.attributes is None:
+        attributes.require(task.shard, task.stream.attributes)
+    if not task.partial and task.attributes is not None:
+        for path, format, _ in task.attributes.located:
+            attribute_files.require_length(path, format, read.documents, task.shard.path)
 
 
 class Tally:
@@ -223,83 +473,6 @@ class Tally:
     def _add(self, group: str, name: str, n: int) -> None:
         if n:
             self.counts[group][name] = self.counts[group].get(name, 0) + n
-
-
-def _chosen(
-    batch: Batch,
-    arrow: Mapping[str, Any],
-    kinds: Mapping[str, Kind],
-    marks: decisions.Marks,
-    policies: list[registry.Mixer],
-    task: ChooseTask,
-    tally: Tally,
-) -> tuple[list[tuple[bytes, int]], pa.RecordBatch]:
-    """The lines of a batch that are kept, each with how many copies of it are written; and the
-    decisions."""
-    import numpy as np
-
-    values: Columns = {
-        name: attributes.values_of(arrow[name], kind) for name, kind in kinds.items()
-    }
-    rules: list[SpanRule] = []
-    more: list[tuple[int, list[Replacement]]] = []
-    for rule in task.stream.span_replacement:
-        spans = values.get(dolma_filters.selected(rule.span, rule.syntax))
-        if isinstance(spans, Spans):  # a path of Dolma's may lead nowhere
-            rules.append((spans, rule.replacement, rule.min_score, rule.max_score))
-    for policy in policies:
-        own = {name: values[name] for name in policy.columns(kinds)}
-        decision = checking.decide(policy, batch, own)
-        tally.remove(policy.id, marks.remove(policy.id, decision.drop))
-        rules += decision.replacements
-        more += decision.by_document.items()
-    copies = sample_copies(batch.ids, task.stream.rate, task.seed)
-    tally.remove("rate", marks.remove("rate", copies == 0))
-    replacements = _by_document(rules, batch, marks.alive, tally)
-    _look_up(replacements, batch)
-    for i, cuts in more:
-        replacements.setdefault(i, []).extend(cuts)
-    output = task.stream.output
-    lines = []
-    too_short = np.zeros(len(batch), np.bool_)
-    for i in np.flatnonzero(marks.alive).tolist():
-        text = None
-        if i in replacements:
-            text, n_regions = replace(batch.texts[i], replacements[i])
-            tally.replace(n_regions)
-        if output.min_text_length:
-            whole = batch.texts[i] if text is None else text
-            if len(whole.strip().encode()) < output.min_text_length:
-                too_short[i] = True
-                continue
-        tally.counts["kept"] += 1
-        tally.counts["written"] += int(copies[i])
-        assert batch.raw is not None
-        place = f"{task.shard.src}:{batch.lines[i]}"
-        changed = {} if text is None else {task.fields.text: text}
-        line = _line(batch.raw[i].as_buffer(), changed, place, output.discard_fields)
-        lines.append((line, int(copies[i])))
-    tally.remove("min_text_length", marks.remove("min_text_length", too_short))
-    return lines, marks.rows(batch, task.stream.name, task.shard.src, copies)
-
-
-def sample_copies(ids: list[str], rate: float, seed: int) -> NDArray[np.int64]:
-    """(n_docs,) int64: how often each document is written at a rate (2.5: twice or three times).
-
-    Decided by a hash of the id keyed with the seed, so the choice does not depend on order or
-    company, and a larger rate's choice contains a smaller one's.
-    """
-    import numpy as np
-
-    whole = int(rate)
-    copies = np.full(len(ids), whole, np.int64)
-    if rate > whole:
-        key = seed.to_bytes(8, "little", signed=True)
-        threshold = int((rate - whole) * 2**64)
-        for i, document_id in enumerate(ids):
-            drawn = hashlib.blake2b(document_id.encode(), digest_size=8, key=key).digest()
-            copies[i] += int.from_bytes(drawn, "little") < threshold
-    return copies
 
 
 def _by_document(
@@ -343,14 +516,28 @@ def _look_up(replacements: dict[int, list[Replacement]], batch: Batch) -> None:
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def _line(raw: Any, changed: dict[str, str], place: str, discard: list[str]) -> bytes:
-    """The document's JSON with its new text and `metadata.provenance`, all else as it was read."""
+def _removed_lines(judged: Judged) -> list[tuple[bytes, int]]:
+    """The documents that are not taken, as they were read; `metadata.removed_by` says why."""
+    import numpy as np
+
+    batch, made = judged.batch, []
+    assert batch.raw is not None
+    for i in np.flatnonzero(~judged.marks.alive).tolist():
+        place = f"{judged.task.shard.src}:{batch.lines[i]}"
+        said = {"provenance": place, "removed_by": judged.marks.of(i)}
+        made.append((_line(batch.raw[i].as_buffer(), {}, said, []), 1))
+    return made
+
+
+def _line(raw: Any, changed: dict[str, str], said: dict[str, Any], discard: list[str]) -> bytes:
+    """The document's JSON with its new text and what is said in `metadata`, all else as it was
+    read."""
     fields: dict[str, Any] = _FIELDS.decode(raw) | changed
     metadata = bytes(fields.get("metadata", b"")) or b"null"
     if metadata == b"null":
-        fields["metadata"] = {"provenance": place}
+        fields["metadata"] = said
     elif metadata.startswith(b"{"):
-        fields["metadata"] = _FIELDS.decode(metadata) | {"provenance": place}
+        fields["metadata"] = _FIELDS.decode(metadata) | said
     for name in discard:
         fields.pop(name, None)
     return msgspec.json.encode(fields) + b"\n"

@@ -405,10 +405,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where a stream goes and how its shards are cut.
 
     `max_size_in_bytes` are bytes as stored, `min_text_length` bytes of UTF-8 without white space
-    at the ends, both as Dolma's mixer counts them.
+    at the ends, both as Dolma's mixer counts them. `format: parquet` is compressed with zstd,
+    whatever `compression` says.
     """
 
     path: str
+    format: Literal["jsonl", "parquet"] = "jsonl"
     max_size_in_bytes: Count = 2**31
     discard_fields: list[str] = []
     min_text_length: Annotated[int, Meta(ge=0)] = 0
@@ -430,8 +432,50 @@ class DolmaRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     syntax: Literal["jsonpath", "jq"] = "jsonpath"
 
 
+_AMOUNT = re.compile(r"(\d+(?:\.\d*)?)\s*([KMGBT]?)")
+_SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much to take, in one of three units: a number, or like 1.5B with K, M, B (or G), T for
+    powers of a thousand."""
+
+    tokens: int | str | None = None
+    bytes: int | str | None = None
+    documents: int | str | None = None
+
+    @property
+    def unit(self) -> Literal["tokens", "bytes", "documents"]:
+        """What it counts; ConfigError where it says none or several."""
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ConfigError("budget: give one of tokens, bytes and documents")
+        return given[0]  # type: ignore[return-value]
+
+    @property
+    def amount(self) -> int:
+        """How much of it, at least 1."""
+        value = getattr(self, self.unit)
+        if isinstance(value, str):
+            match = _AMOUNT.fullmatch(value.strip().upper())
+            if match is None:
+                raise ConfigError(f"budget: {value!r} is no amount; write like 1500000 or 1.5M")
+            value = round(float(match[1]) * _SUFFIXES[match[2]])
+        if value < 1:
+            raise ConfigError(f"budget: {value} {self.unit} is nothing; give at least 1")
+        return int(value)
+
+
+Rate = Annotated[float, Meta(ge=0, le=1e6)]
+
+
 class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One source of a mix: which documents, which of them are kept, and what is cut out."""
+    """One source of a mix: which documents, which of them are kept, what is cut out, and in which
+    share they are taken.
+
+    Of `rate`, `budget` and `share` (of the mix's own budget) one may be given. `removed` is a
+    folder for the documents that are not taken.
+    """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     documents: list[str]
@@ -441,7 +485,12 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     filter: DolmaRule | None = None  # `keep`, as Dolma calls it
     span_replacement: list[SpanReplacement] = []
     policies: list[str | dict[str, Any]] = []
-    rate: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
+    rate: Rate | None = None
+    budget: Budget | None = None
+    share: Share | None = None
+    max_rate: Rate | None = None
+    token_column: str | None = None
+    removed: str | None = None
     compression: Compression = Compression()
 
     @property
@@ -450,6 +499,18 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.keep is not None and self.filter is not None:
             raise ConfigError(f"stream {self.name!r}: keep and filter are one thing: give one")
         return self.keep if isinstance(self.keep, DolmaRule) else self.filter
+
+    @property
+    def suffix(self) -> str:
+        """How the names of its shards end."""
+        if self.output.format == "parquet":
+            return ".parquet"
+        return ".jsonl." + self.compression.output
+
+    @property
+    def stored_as(self) -> str | None:
+        """The compression of its pieces."""
+        return self.compression.output if self.output.format == "jsonl" else None
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -462,8 +523,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Mix(Options, frozen=True, kw_only=True):
     """Choose, mask and sample documents into shards.
 
-    Needs a config with `streams`: documents, attributes, keep, span_replacement, policies, rate,
-    output. See `dolma-kit list configs` for examples.
+    Needs a config with `streams`: documents, attributes, keep, span_replacement, policies, rate or
+    share, output. See `dolma-kit list configs` for examples.
     """
 
     streams: Annotated[list[Stream], Meta(description="The sources.", extra={"flag": False})] = []
@@ -473,6 +534,42 @@ class Mix(Options, frozen=True, kw_only=True):
         int,
         Meta(description="Key of the choice that `rate` makes.", ge=-(2**63), le=2**63 - 1),
     ] = 6198
+    budget: Annotated[
+        Budget | None,
+        Meta(
+            description="How much all streams together give: {tokens: N}, {bytes: N} or "
+            "{documents: N}; streams without rate, budget or share divide what the others leave.",
+            extra={"flag": False},
+        ),
+    ] = None
+    temperature: Annotated[
+        float,
+        Meta(
+            description="Streams that divide a rest get shares of it by size ** (1 / X): 1 in "
+            "proportion, more is more even.",
+            gt=0,
+        ),
+    ] = 1.0
+    max_rate: Annotated[
+        float,
+        Meta(
+            description="How often a document may be taken to fill a budget; what then still "
+            "exceeds the data is an error.",
+            gt=0,
+            le=1e6,
+        ),
+    ] = 1.0
+    token_column: Annotated[
+        str | None,
+        Meta(
+            description="Column of scores that holds each document's number of tokens (default: "
+            "that of dolma_v2_tokenizer or dolma_v1_tokenizer, if a stream has one)."
+        ),
+    ] = None
+    shuffle_seed: Annotated[
+        int | None,
+        Meta(description="Shuffle each stream's documents over all its shards, by this seed."),
+    ] = None
     plugin: PluginFiles = []
     strict_keys: Annotated[
         bool,

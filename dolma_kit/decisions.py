@@ -2,12 +2,16 @@
 
 A row for each document that was read, by stream, file and line (`SCHEMA`). `rules` are all that say
 it goes, in the order in which they are asked, `first` is the first of them, null of one that is
-kept; `copies` is how often it was written. The rules, by the names in the file:
+kept; `copies` is how often it was written. `bytes` and `tokens` are those of the text as it was
+read (tokens null where nobody counted), `written_bytes` and `written_tokens` of one copy as it was
+written, tokens in proportion to bytes; 0 of what was removed. `group` is that of an upsampled
+stream. The rules, by the names in the file:
 
     keep, or each expression    of `keep`, where it is one expression, or a list of them
     include, exclude RULE       of a filter in Dolma's form
     each policy's id
-    rate                        the share that is taken
+    rate, budget, share         the sample that is taken, by what asks for it; where the stream is
+                                upsampled, that policy's id
     min_text_length             asked only of what all others keep, as it is about the text after
                                 replacements
 """
@@ -15,9 +19,11 @@ kept; `copies` is how often it was written. The rules, by the names in the file:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from dolma_kit import files
 from dolma_kit.ledger import Result
@@ -35,7 +41,6 @@ ROWS_AT_ONCE = 1 << 16
 
 
 def schema() -> pa.Schema:
-    """`bytes` are those of the text as it was read, in UTF-8."""
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
@@ -43,7 +48,8 @@ def schema() -> pa.Schema:
         [
             ("stream", name), ("src", name), ("line", pa.int64()), ("id", pa.string()),
             ("bytes", pa.int64()), ("copies", pa.int32()), ("first", pa.string()),
-            ("rules", pa.list_(pa.string())),
+            ("rules", pa.list_(pa.string())), ("group", name), ("tokens", pa.int64()),
+            ("written_bytes", pa.int64()), ("written_tokens", pa.int64()),
         ],
         metadata={b"dolma_kit_decisions": VERSION},
     )  # fmt: skip
@@ -67,10 +73,23 @@ class Marks:
         self._fired.append((rule, fires))
         return n
 
+    def of(self, i: int) -> list[str]:
+        """The rules that say that document i goes."""
+        return [rule for rule, fires in self._fired if fires[i]]
+
     def rows(
-        self, batch: Batch, stream: str, src: str, copies: NDArray[np.int64]
+        self,
+        batch: Batch,
+        stream: str,
+        src: str,
+        copies: NDArray[np.int64],
+        *,
+        groups: Sequence[str] | None,
+        tokens: NDArray[np.int64] | None,
+        written_bytes: NDArray[np.int64],
+        written_tokens: NDArray[np.int64],
     ) -> pa.RecordBatch:
-        """The rows of the batch's documents, of `schema`."""
+        """The rows of the batch's documents, of `schema`; a token count of -1 is none."""
         import numpy as np
         import pyarrow as pa
 
@@ -93,8 +112,21 @@ class Marks:
             pa.array(np.where(self.alive, copies, 0).astype(np.int32)),
             firsts,
             pa.ListArray.from_arrays(pa.array(offsets), rules),
+            _names(groups, n),
+            pa.nulls(n, pa.int64()) if tokens is None else pa.array(tokens, mask=tokens < 0),
+            pa.array(np.where(self.alive, written_bytes, 0)),
+            pa.nulls(n, pa.int64())
+            if tokens is None
+            else pa.array(np.where(self.alive, written_tokens, 0)),
         ]
         return pa.record_batch(columns, schema=schema())
+
+
+def _names(groups: Sequence[str] | None, n: int) -> pa.DictionaryArray:
+    import pyarrow as pa
+
+    column = pa.nulls(n, pa.string()) if groups is None else pa.array(groups, pa.string())
+    return column.dictionary_encode()
 
 
 class PieceWriter:
@@ -117,10 +149,16 @@ class PieceWriter:
 
 @dataclass(frozen=True)
 class JoinTask:
-    """Pieces, in their order, that become the decisions of one output folder."""
+    """Pieces, in their order, that become the decisions of one output folder, and its composition.
+
+    `asked` is what each stream's config asks for; `planned` is where that lies which was expected.
+    """
 
     pieces: tuple[str, ...]
     output: str
+    composition: str
+    asked: Mapping[str, str]
+    planned: str | None
 
 
 def join(task: JoinTask) -> Result:
@@ -128,7 +166,10 @@ def join(task: JoinTask) -> Result:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from dolma_kit.shares import composition, solving
+
     n = 0
+    counter = composition.Counter()
     with (
         files.write_atomically(task.output) as output,
         pq.ParquetWriter(output, schema(), compression="zstd") as writer,
@@ -136,13 +177,19 @@ def join(task: JoinTask) -> Result:
         held: list[pa.RecordBatch] = []
         for rows in _rows_of(task.pieces):
             n += len(rows)
+            counter.add(rows)
             held.append(rows)
             if sum(map(len, held)) >= ROWS_AT_ONCE:
                 writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
                 held = []
         if held:
             writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
-    return Result(documents=n, outputs=[task.output], counts={"decisions": n})
+    planned = solving.read_planned(task.planned) if task.planned else {}
+    found = composition.composed(task.asked, planned, counter.sizes())
+    composition.write(task.composition, found)
+    said = msgspec.to_builtins(found.streams)
+    outputs = [task.output, task.composition]
+    return Result(documents=n, outputs=outputs, counts={"decisions": n, "composition": said})
 
 
 def _rows_of(pieces: Sequence[str]) -> Iterator[pa.RecordBatch]:

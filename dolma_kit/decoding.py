@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from dolma_kit import files, jsonl, parquet
+from dolma_kit import files, jsonl, parquet, parquet_shards
 from dolma_kit.errors import BrokenFile, ConfigError, DataError
 from dolma_kit.jsonl import BadLine
 from dolma_kit.layout import format_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARQUET_ROWS = 4096
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True)
@@ -301,6 +302,10 @@ def _rows_as_json(record: pa.RecordBatch, metadata: pa.Array | None) -> pa.Large
 
     plain = record.drop_columns(["metadata"]) if metadata is not None else record
     rows = plain.to_pylist()
+    if parquet_shards.MARK in (record.schema.metadata or {}):
+        for row in rows:  # what our own writer had no column for
+            extra = row.pop(parquet_shards.EXTRA, None)
+            row |= _FIELDS.decode(extra) if extra else {}
     if metadata is not None:
         for row, value in zip(rows, metadata.to_pylist(), strict=True):
             if value is not None:

@@ -54,6 +54,8 @@ HELPERS = (
     "CREATE MACRO span_fraction_of(whole, spans, least := '-inf'::DOUBLE) AS "
     f"coalesce({_COVERED} / nullif(length(whole), 0), 0.0)",
 )
+#: what an expression may give, and what stands for null
+TYPES = {"BOOLEAN": "false", "DOUBLE": "'nan'::DOUBLE", "VARCHAR": "''"}
 UNFIT_FUNCTIONS = """
     SELECT function_name FROM duckdb_functions() WHERE list_contains(?, function_name)
     GROUP BY function_name
@@ -66,13 +68,17 @@ class FilterError(DolmaKitError):
     """An expression that cannot be evaluated: a wrong one, or one that the data does not suit."""
 
 
-class Filter:
-    """A compiled expression. Raises ConfigError for one that cannot be evaluated on the columns."""
+class Expression:
+    """A compiled expression of one of `TYPES`, `key` of a config. Raises ConfigError for one that
+    cannot be evaluated on the columns."""
 
-    def __init__(self, expression: str, known: Mapping[str, Kind]) -> None:
+    def __init__(
+        self, expression: str, known: Mapping[str, Kind], key: str = "keep", type_: str = "BOOLEAN"
+    ) -> None:
         import duckdb
 
         self.expression = expression
+        self._said = f"{key} {expression!r}"
         #: the attribute columns that the expression names
         self.columns = {name: kind for name, kind in known.items() if name in _words(expression)}
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
@@ -85,7 +91,8 @@ class Filter:
             self._connection.execute(setting)
         expression = re.sub(r"\bspan_fraction\s*\(", "span_fraction_of(text, ", expression)
         # The line break keeps a comment at the expression's end from hiding the parenthesis.
-        self._query = f"SELECT coalesce(CAST(({expression}\n) AS BOOLEAN), false) FROM documents"
+        value = f"coalesce(CAST(({expression}\n) AS {type_}), {TYPES[type_]})"
+        self._query = f"SELECT {value} FROM documents"
         self._check(known)
 
     def _check(self, known: Mapping[str, Kind]) -> None:
@@ -94,9 +101,9 @@ class Filter:
         try:
             statements = self._connection.extract_statements(self._query)
         except duckdb.Error as error:
-            raise ConfigError(f"keep {self.expression!r}: {_first_line(error)}") from None
+            raise ConfigError(f"{self._said}: {_first_line(error)}") from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise ConfigError(f"keep {self.expression!r}: write one SQL expression, no statements")
+            raise ConfigError(f"{self._said}: write one SQL expression, no statements")
         self._refuse_what_is_not_of_one_document()
         try:
             self.evaluate(_empty_documents(self.columns))
@@ -112,27 +119,35 @@ class Filter:
         unfit |= {f"{name}()" for (name,) in rows}
         if unfit:
             raise ConfigError(
-                f"keep {self.expression!r}: {', '.join(sorted(unfit)).lower()} looks at more than "
+                f"{self._said}: {', '.join(sorted(unfit)).lower()} looks at more than "
                 "one document or changes from run to run; write a rule over one document's columns"
             )
 
-    def evaluate(self, table: pa.Table) -> NDArray[np.bool_]:
-        """(n_docs,) bool: which rows the expression holds for; FilterError where it fails."""
+    def evaluate(self, table: pa.Table) -> Any:
+        """(n_docs,): the value for each row; FilterError where it fails."""
         import duckdb
 
         self._connection.register("documents", table)
         try:
             column = self._connection.sql(self._query).to_arrow_table().column(0)
         except duckdb.Error as error:
-            raise FilterError(f"keep {self.expression!r}: {_first_line(error)}") from None
+            raise FilterError(f"{self._said}: {_first_line(error)}") from None
         finally:
             self._connection.unregister("documents")
         if len(column) != len(table):
             raise ConfigError(
-                f"keep {self.expression!r} gives {len(column)} values for {len(table)} documents: "
+                f"{self._said} gives {len(column)} values for {len(table)} documents: "
                 "it has to give one a document"
             )
-        kept: NDArray[np.bool_] = column.to_numpy()
+        return column.to_numpy()
+
+
+class Filter(Expression):
+    """An expression that says what is kept."""
+
+    def evaluate(self, table: pa.Table) -> NDArray[np.bool_]:
+        """(n_docs,) bool: which rows the expression holds for; FilterError where it fails."""
+        kept: NDArray[np.bool_] = super().evaluate(table)
         return kept
 
 

@@ -3,41 +3,44 @@
 Each stream's files are read with their attributes, filtered, masked and sampled on their own
 (phase `choosing`, see that module); `joining` lays what is left one after the other in canonical
 order, as shards. A rate of 2.5 writes the stream twice and then a half of it once more, so copies
-lie far apart.
+lie far apart. Where a budget or a curve over quality says how much to take, the phases `surveying`
+and `solving` (see `shares`) come first; with `shuffle_seed` a phase `shuffling` comes before the
+last.
 """
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
+import functools
 import glob
 import math
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from dolma_kit import (
-    attribute_files,
-    attributes,
     config,
     decisions,
-    dolma_filters,
     files,
     ledger,
     plugins,
     registry,
     shards,
+    shuffling,
 )
-from dolma_kit.attributes import Format, Kind
 from dolma_kit.choosing import (
+    Attributes,
     ChoiceSink,
     Chooser,
     ChooseTask,
+    JudgeTask,
     add_counts,
-    dolma_filter_of,
-    filter_of,
 )
 from dolma_kit.choosing import Decision as Decision
-from dolma_kit.config import Mix, Stream
+from dolma_kit.config import Budget, Mix, Stream
 from dolma_kit.decoding import Source
 from dolma_kit.documents import Fields, allot
 from dolma_kit.errors import ConfigError
@@ -45,9 +48,31 @@ from dolma_kit.execute import Engine, Outcome, Phase, Plan, Unit, engine_for, ex
 from dolma_kit.execute.reading import Consumer, Reading
 from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
+from dolma_kit.mixing_streams import (
+    asked_of,
+    check_inputs,
+    check_outputs,
+    documents_folder,
+    folder_of,
+    located,
+    output_folder,
+    require_tokens,
+    stream_columns,
+    token_column,
+    unknown_keys,
+    upsampler_of,
+    wanted_columns,
+)
 from dolma_kit.plugins import Plugin
 from dolma_kit.quarantine import below_output
+from dolma_kit.shares import composition
+from dolma_kit.shares.composition import Composition
+from dolma_kit.shares.sampling import Sample
+from dolma_kit.shares.solving import Planned, SolveTask, Wish, planned_path, solve
+from dolma_kit.shares.surveying import Surveyor, SurveySink, SurveyTask
 from dolma_kit.summary import Summary, summarize, summarize_part
+
+MAX_COPIES = 100  # of a document, where how many there are is known only when all was read
 
 
 def mix(settings: Mix | None = None, *, engine: Engine | None = None, **keys: Any) -> Summary:
@@ -60,13 +85,17 @@ def mix(settings: Mix | None = None, *, engine: Engine | None = None, **keys: An
 
 def summary(settings: Mix, made: Plan, outcome: Outcome) -> Summary:
     """What an executed plan did."""
-    choosing = outcome.results["choosing"]
+    first = made.phases[0]
+    if outcome.part and first.name != "choosing":
+        partial = settings.limit is not None
+        return summarize_part("mix", outcome, first.name, partial=partial)
+    choosing = next(phase for phase in made.phases if phase.name == "choosing")
     streams: dict[str, dict[str, Any]] = {}
-    units = part_of(made.phases[0].units, *outcome.part) if outcome.part else made.phases[0].units
-    for unit, result in zip(units, choosing, strict=True):
+    units = part_of(choosing.units, *outcome.part) if outcome.part else choosing.units
+    for unit, result in zip(units, outcome.results["choosing"], strict=True):
         more = {"documents": result.documents, **result.counts}
         del more["sha256"]
-        add_counts(streams.setdefault(unit.task.consumers[0].task.stream.name, {}), more)
+        add_counts(streams.setdefault(unit.task.consumers[0].task.of.stream.name, {}), more)
     counts: dict[str, Any] = {
         "kept": outcome.total("choosing", "kept"),
         "written": outcome.total("choosing", "written"),
@@ -77,14 +106,20 @@ def summary(settings: Mix, made: Plan, outcome: Outcome) -> Summary:
     partial = settings.limit is not None
     if outcome.part:
         return summarize_part("mix", outcome, "choosing", partial=partial, counts=counts)
-    made_files = [path for result in outcome.results["joining"] for path in result.outputs]
-    shards_made = [path for path in made_files if not path.endswith(decisions.NAME)]
+    removed = {folder_of(s.removed) for s in settings.streams if s.removed}
+    shards_made = []
+    for unit, result in zip(made.phases[-1].units, outcome.results["joining"], strict=True):
+        if isinstance(unit.task, decisions.JoinTask):
+            counts.setdefault("composition", []).extend(result.counts["composition"])
+        elif unit.folder not in removed:
+            shards_made += result.outputs
     return summarize(
         "mix",
         outcome,
         reading="choosing",
         writing="joining",
-        outputs=sorted({os.path.dirname(path) for path in shards_made}) or made.folders,
+        outputs=sorted({os.path.dirname(path) for path in shards_made})
+        or sorted({output_folder(stream) for stream in settings.streams}),
         partial=partial,
         counts={**counts, "shards": len(shards_made)},
     )
@@ -113,121 +148,412 @@ def _warnings(settings: Mix, streams: Mapping[str, Mapping[str, Any]]) -> list[s
 
 
 def plan(settings: Mix) -> Plan:
-    """A unit a file and stream, then one a stream; the ledger is that of the output's `path`."""
-    if not settings.streams:
-        raise ConfigError("no streams: a mix names at least one; see `dolma-kit list configs`")
-    _check_outputs(settings.streams)
-    fields = Fields(settings.text_key, settings.id_key)
+    """A unit a file and stream to survey it, if budgets need that, and to choose from it; then one
+    a stream. The ledger is that of the output's `path`."""
+    return _Planner(settings).plan()
+
+
+def predict(settings: Mix, *, engine: Engine | None = None) -> Composition:
+    """What a mix would be made of. Reads all of it and leaves nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="dolma-kit-", dir=settings.tmp_dir) as folder:
+        alone = msgspec.structs.replace(settings, shard=None, overwrite=False)
+        made = _Planner(alone, surveyed_in=folder).survey_only(folder)
+        with engine_for(alone, engine) as running:
+            (result,) = execute(made, alone, running).results["solving"]
+    planned = msgspec.convert(result.counts["planned"], dict[str, Planned])
+    return composition.composed(asked(settings), planned, None)
+
+
+def asked(settings: Mix) -> dict[str, str]:
+    """Stream -> what its config asks for, in words."""
     given = plugins.read(settings.plugin)
-    choosing, joining, deciding, temporary = [], [], [], set()
-    taken: dict[str, str] = {}
-    decided: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-    for stream in settings.streams:
+    return {s.name: _asked(s, settings, upsampler_of(s, given)) for s in settings.streams}
+
+
+def _asked(stream: Stream, settings: Mix, upsampler: registry.Upsampler | None) -> str:
+    if stream.budget is not None:
+        said = f"{stream.budget.amount} {stream.budget.unit}"
+    elif stream.share is not None:
+        said = f"a share of {stream.share:g}"
+    elif stream.rate is not None:
+        said = f"a rate of {stream.rate:g}"
+    elif upsampler is not None and upsampler.rate is not None:
+        said = f"a rate of {upsampler.rate:g}"
+    else:
+        said = "the rest" if settings.budget else "a rate of 1"
+    return said if upsampler is None else f"{said} by {upsampler.id}"
+
+
+@dataclasses.dataclass
+class _Planned:
+    """A stream on its way into the plan; `pieces` are those of each of its files."""
+
+    stream: Stream
+    found: list[Shard]
+    allotted: list[tuple[Shard, int | None]]
+    judging: list[JudgeTask]
+    inputs: list[tuple[str, ...]]
+    upsampler: registry.Upsampler | None
+    tokens: str | None
+    folder: str
+    place: str
+
+    def temporary(self, i: int, suffix: str) -> str:
+        return os.path.join(self.place, self.stream.name, f"{i:06d}.{suffix}")
+
+    @functools.cached_property  # one object: units that share it are looked at once
+    def all_inputs(self) -> tuple[str, ...]:
+        return tuple(path for own in self.inputs for path in own)
+
+
+class _Planner:
+    """Makes the plan of a mix."""
+
+    def __init__(self, settings: Mix, *, surveyed_in: str | None = None) -> None:
+        if not settings.streams:
+            raise ConfigError("no streams: a mix names at least one; see `dolma-kit list configs`")
+        if settings.shuffle_seed is not None and not settings.shuffle:
+            raise ConfigError(
+                "shuffle: false keeps each file's documents together, and shuffle_seed shuffles "
+                "them over all files: give one"
+            )
+        check_outputs(settings.streams)
+        self._settings = settings
+        self._fields = Fields(settings.text_key, settings.id_key)
+        self._given = plugins.read(settings.plugin)
+        self._streams = [self._stream(stream, surveyed_in) for stream in settings.streams]
+        self._is_surveyed = settings.budget is not None or any(
+            one.stream.budget or one.upsampler for one in self._streams
+        )
+        self._solved = self._streams[0].place
+
+    @functools.cached_property
+    def _all_inputs(self) -> tuple[str, ...]:
+        return tuple(path for one in self._streams for path in one.all_inputs)
+
+    def _stream(self, stream: Stream, surveyed_in: str | None) -> _Planned:
+        settings = self._settings
         found = find(stream.documents)
-        _check_inputs(stream, found, settings.streams)
-        columns = stream_columns(stream, found, given, settings.set_aside)
-        wanted = _wanted(stream, columns, given)
+        check_inputs(stream, found, settings.streams)
+        columns = stream_columns(stream, found, self._given, settings.set_aside)
+        wanted = wanted_columns(stream, columns, self._given)
         if (odd := unknown_keys(stream, columns)) and settings.strict_keys:
             raise ConfigError(odd[0])
+        tokens = token_column(stream, settings, columns)
+        if tokens is not None:
+            wanted.add(tokens)
+        self._check_asked(stream, tokens)
         folder = output_folder(stream)
-        place = ledger.temporary(folder, settings.tmp_dir)
-        temporary.add(place)
-        passes: list[list[str]] = [[] for _ in range(max(1, math.ceil(stream.rate)))]
-        inputs_of: list[tuple[str, ...]] = []
-        allotted = allot(found, settings.limit, fields, set_aside=settings.set_aside)
-        for i, (shard, limit) in enumerate(allotted):
-            located = _located(shard, stream, settings)
-            own_inputs = (shard.path, *(path for path, _ in located or ()))
-            pieces = tuple(
-                os.path.join(place, stream.name, f"{i:06d}.{n}.piece") for n in range(len(passes))
-            )
-            piece = os.path.join(place, stream.name, f"{i:06d}.decisions")
-            decided.setdefault(folder, []).append((piece, own_inputs))
-            choose_task = ChooseTask(
+        judging, inputs = [], []
+        allotted = allot(found, settings.limit, self._fields, set_aside=settings.set_aside)
+        for shard, limit in allotted:
+            places = located(shard, stream, settings)
+            inputs.append((shard.path, *(path for path, _ in places or ())))
+            task = JudgeTask(
                 stream=stream,
-                fields=fields,
+                fields=self._fields,
                 seed=settings.seed,
                 shard=shard,
                 attributes=None
-                if located is None
-                else tuple(
-                    (path, format, {n: k for n, k in columns[name].items() if n in wanted})
-                    for name, (path, format) in zip(stream.attributes, located, strict=True)
+                if places is None
+                else Attributes(
+                    tuple(
+                        (path, format, {n: k for n, k in columns[name].items() if n in wanted})
+                        for name, (path, format) in zip(stream.attributes, places, strict=True)
+                    )
                 ),
-                pieces=pieces,
-                decisions=piece,
+                tokens=tokens,
                 partial=limit is not None,
-                plugins=given,
+                plugins=self._given,
             )
-            aside = below_output(f"mix/{stream.name}", folder, shard)
-            reading = Reading(
-                Source(shard.path, fields, True, limit, settings.set_aside),
-                (Consumer(Chooser, ChoiceSink, choose_task, aside, empty_if_broken=True),),
-                needs_rows=bool(stream.attributes),
-                shareable=all(format == "parquet" for _, format in located or ()),
+            judging.append(task)
+        place = surveyed_in or ledger.temporary(folder, settings.tmp_dir)
+        upsampler = upsampler_of(stream, self._given)
+        return _Planned(stream, found, allotted, judging, inputs, upsampler, tokens, folder, place)
+
+    def _check_asked(self, stream: Stream, tokens: str | None) -> None:
+        """What is asked of a stream can be asked of it."""
+        key, budget = asked_of(stream), self._settings.budget
+        if key == "share" and budget is None:
+            raise ConfigError(
+                f"stream {stream.name!r}: a share of what? Give the mix a budget, like "
+                "budget: {tokens: 50B}"
             )
-            name = f"choosing {stream.name} {shard.src}"
-            choosing.append(Unit(name, reading, own_inputs, folder, files.size(shard.path)))
-            for pass_, own_piece in zip(passes, pieces, strict=True):
-                pass_.append(own_piece)
-            inputs_of.append(own_inputs)
-        for name, join_task, own_inputs in _joins(
-            settings, stream, found, passes, inputs_of, taken
-        ):
-            claims = join_task.claims()
-            joining.append(Unit(f"joining {name}", join_task, own_inputs, folder, claims=claims))
-        deciding.append({"name": stream.name, "inputs": [shard.src for shard in found]})
-    for folder, parts in decided.items():
-        decision_task = decisions.JoinTask(
-            tuple(piece for piece, _ in parts), decisions.path_in(folder)
+        for one in (budget, stream.budget):
+            if one is not None and one.amount and one.unit == "tokens":
+                require_tokens(stream, tokens)
+        upsampler = upsampler_of(stream, self._given)
+        if upsampler is not None and upsampler.rate is not None and key is not None:
+            raise ConfigError(
+                f"stream {stream.name!r}: {key} and {upsampler.id}'s rate both say how much to "
+                "take: give one"
+            )
+        if upsampler is not None and upsampler.rate is None and key is None and budget is None:
+            raise ConfigError(
+                f"stream {stream.name!r}: {upsampler.id} needs to know how much to take: give it a "
+                "rate, or the stream a budget"
+            )
+
+    def survey_only(self, folder: str) -> Plan:
+        """The plan of a dry run: all of it in one folder."""
+        return Plan(
+            stage="mix",
+            config=self._config(),
+            phases=[self._surveying(folder), self._solving(folder)],
         )
-        inputs = tuple(dict.fromkeys(path for _, own in parts for path in own))
-        claims = (glob.escape(decision_task.output),)
-        joining.append(Unit("joining decisions", decision_task, inputs, folder, claims=claims))
-    return Plan(
-        stage="mix",
-        config=_deciding(settings, deciding, given),
-        phases=[Phase("choosing", None, choosing), Phase("joining", join, joining)],
-        temporary=tuple(sorted(temporary)),
-    )
+
+    def plan(self) -> Plan:
+        phases = []
+        if self._is_surveyed:
+            phases += [self._surveying(None), self._solving(None)]
+        phases += [self._choosing()]
+        if self._settings.shuffle_seed is not None:
+            phases.append(self._shuffling())
+        phases.append(Phase("joining", join, self._joining()))
+        temporary = tuple(sorted({one.place for one in self._streams}))
+        return Plan("mix", self._config(), phases, temporary=temporary)
+
+    def _config(self) -> dict[str, Any]:
+        deciding = [
+            {"name": one.stream.name, "inputs": [shard.src for shard in one.found]}
+            for one in self._streams
+        ]
+        return _deciding(self._settings, deciding, self._given)
+
+    def _reading(self, one: _Planned, i: int, consumer: Consumer) -> Reading:
+        shard, limit = one.allotted[i]
+        places = one.judging[i].attributes
+        return Reading(
+            Source(shard.path, self._fields, True, limit, self._settings.set_aside),
+            (consumer,),
+            needs_rows=bool(one.stream.attributes),
+            shareable=all(format == "parquet" for _, format, _ in places.located)
+            if places
+            else True,
+        )
+
+    def _surveying(self, folder: str | None) -> Phase:
+        units = []
+        for one in self._streams:
+            for i, judging in enumerate(one.judging):
+                task = SurveyTask(judging, one.temporary(i, "survey"))
+                consumer = Consumer(Surveyor, SurveySink, task, None, empty_if_broken=True)
+                name = f"surveying {one.stream.name} {judging.shard.src}"
+                reading = self._reading(one, i, consumer)
+                size = files.size(judging.shard.path)
+                units.append(Unit(name, reading, one.inputs[i], folder or one.folder, size))
+        return Phase("surveying", None, units)
+
+    def _solving(self, folder: str | None) -> Phase:
+        settings = self._settings
+        wishes = []
+        for one in self._streams:
+            stream, own = one.stream, one.upsampler
+            max_rate = settings.max_rate if stream.max_rate is None else stream.max_rate
+            wishes.append(
+                Wish(
+                    name=stream.name,
+                    surveys=tuple(one.temporary(i, "survey") for i in range(len(one.judging))),
+                    has_tokens=one.tokens is not None,
+                    rate=own.rate if own and stream.rate is None else stream.rate,
+                    budget=_amount(stream.budget),
+                    share=stream.share,
+                    max_rate=max_rate if own is None else own.max_rate,
+                    upsampler=own,
+                )
+            )
+        task = SolveTask(
+            tuple(wishes), _amount(settings.budget), settings.temperature, self._solved
+        )
+        where = folder or self._streams[0].folder
+        return Phase("solving", solve, [Unit("solving", task, self._all_inputs, where)])
+
+    def _choosing(self) -> Phase:
+        units = []
+        for one in self._streams:
+            stream = one.stream
+            thresholds, _ = self._copies(one)
+            for i, judging in enumerate(one.judging):
+                pieces = [one.temporary(i, f"{n}.piece") for n in range(len(thresholds))]
+                task = ChooseTask(
+                    of=judging,
+                    sample=None if self._is_surveyed else Sample.at(_rate(stream)),
+                    solved=self._solved,
+                    rule=self._rule(one),
+                    thresholds=() if self._is_shuffled else thresholds,
+                    pieces=() if self._is_shuffled else tuple(pieces),
+                    decisions=one.temporary(i, "decisions"),
+                    removed=one.temporary(i, "removed") if stream.removed else None,
+                    shuffled=self._spill(one, i),
+                )
+                aside = below_output(f"mix/{stream.name}", one.folder, judging.shard)
+                consumer = Consumer(Chooser, ChoiceSink, task, aside, empty_if_broken=True)
+                name = f"choosing {stream.name} {judging.shard.src}"
+                # What is taken of a file may depend on all of them.
+                inputs = self._all_inputs if self._is_surveyed else one.inputs[i]
+                reading = self._reading(one, i, consumer)
+                size = files.size(judging.shard.path)
+                units.append(Unit(name, reading, inputs, one.folder, size))
+        return Phase("choosing", None, units)
+
+    @property
+    def _is_shuffled(self) -> bool:
+        return self._settings.shuffle_seed is not None
+
+    def _rule(self, one: _Planned) -> str:
+        """The name under which the sample counts what it removes."""
+        if one.upsampler is not None:
+            return one.upsampler.id
+        return asked_of(one.stream) or ("budget" if self._settings.budget else "rate")
+
+    def _copies(self, one: _Planned) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Pieces take the documents of more copies than their thresholds; and how often each piece
+        is repeated."""
+        if one.upsampler is not None:
+            most = one.upsampler.max_copies
+        elif one.stream.budget is not None or (
+            self._settings.budget is not None and one.stream.rate is None
+        ):
+            max_rate = one.stream.max_rate
+            most = math.ceil(self._settings.max_rate if max_rate is None else max_rate)
+        else:
+            whole, rest = divmod(_rate(one.stream), 1)
+            repeated = [(0, int(whole))] if whole else []
+            repeated += [(int(whole), 1)] if rest or not whole else []
+            return tuple(t for t, _ in repeated), tuple(n for _, n in repeated)
+        if most > MAX_COPIES:
+            raise ConfigError(
+                f"stream {one.stream.name!r}: up to {most} copies of a document are too many; a "
+                f"budget or an upsampling may take {MAX_COPIES}"
+            )
+        return tuple(range(max(1, most))), (1,) * max(1, most)
+
+    def _spill(self, one: _Planned, i: int) -> shuffling.Spill | None:
+        seed = self._settings.shuffle_seed
+        if seed is None:
+            return None
+        sizes = [(shard.path, files.size(shard.path)) for shard, _ in one.allotted]
+        rate = max(1.0, one.stream.rate or 1.0)
+        stem = os.path.join(one.place, one.stream.name, f"{i:06d}")
+        return shuffling.Spill(stem, shuffling.buckets_for(sizes, rate), seed)
+
+    def _shuffling(self) -> Phase:
+        units = []
+        for one in self._streams:
+            spills = [spill for i in range(len(one.judging)) if (spill := self._spill(one, i))]
+            stream = one.stream
+            for bucket in range(spills[0].n_buckets if spills else 0):
+                task = shuffling.BucketTask(
+                    spills=tuple(spills),
+                    bucket=bucket,
+                    piece=self._bucket_piece(one, bucket),
+                    compression=stream.stored_as,
+                    max_bytes=stream.output.max_size_in_bytes,
+                )
+                name = f"shuffling {stream.name} {bucket}"
+                units.append(Unit(name, task, self._inputs_of(one), one.folder))
+        return Phase("shuffling", shuffling.sort_bucket, units)
+
+    def _bucket_piece(self, one: _Planned, bucket: int) -> str:
+        return os.path.join(one.place, one.stream.name, f"bucket-{bucket:04d}.piece")
+
+    def _inputs_of(self, one: _Planned) -> tuple[str, ...]:
+        return self._all_inputs if self._is_surveyed else one.all_inputs
+
+    def _joining(self) -> list[Unit]:
+        units: list[Unit] = []
+        taken: dict[str, str] = {}
+        by_folder: dict[str, list[_Planned]] = {}
+        for one in self._streams:
+            by_folder.setdefault(one.folder, []).append(one)
+            for name, task, inputs in self._joins(one, taken):
+                claims = task.claims()
+                unit = Unit(f"joining {name}", task, inputs, one.folder, claims=claims)
+                units.append(unit)
+            if one.stream.removed:
+                units.append(self._removed(one))
+        for folder, streams in by_folder.items():
+            pieces = [s.temporary(i, "decisions") for s in streams for i in range(len(s.judging))]
+            every = asked(self._settings)
+            decision_task = decisions.JoinTask(
+                pieces=tuple(pieces),
+                output=decisions.path_in(folder),
+                composition=os.path.join(folder, composition.NAME),
+                asked={s.stream.name: every[s.stream.name] for s in streams},
+                planned=planned_path(self._solved) if self._is_surveyed else None,
+            )
+            inputs = tuple(dict.fromkeys(path for s in streams for path in self._inputs_of(s)))
+            claims = tuple(map(glob.escape, (decision_task.output, decision_task.composition)))
+            units.append(Unit("joining decisions", decision_task, inputs, folder, claims=claims))
+        return units
+
+    def _removed(self, one: _Planned) -> Unit:
+        """What lays the documents that are not taken together."""
+        folder = folder_of(one.stream.removed or "")
+        pieces = tuple(one.temporary(i, "removed") for i in range(len(one.judging)))
+        stem = os.path.join(folder, "documents", one.stream.name)
+        suffix = one.stream.suffix
+        task = shards.JoinTask(
+            pieces, stem, suffix, one.stream.output.max_size_in_bytes, self._fields
+        )
+        name = f"joining removed {one.stream.name}"
+        return Unit(name, task, self._inputs_of(one), folder, claims=task.claims())
+
+    def _joins(
+        self, one: _Planned, taken: dict[str, str]
+    ) -> list[tuple[str, shards.JoinTask, tuple[str, ...]]]:
+        """What lays pieces together: one for the stream, or with `shuffle: false` one a file.
+
+        `taken` are the outputs of all streams so far, each with the file that it is made of.
+        """
+        stream, settings = one.stream, self._settings
+        suffix = stream.suffix
+        folder = documents_folder(stream)
+        _, repeats = self._copies(one)
+        passes = [
+            [one.temporary(i, f"{n}.piece") for i in range(len(one.judging))]
+            for n, times in enumerate(repeats)
+            for _ in range(times)
+        ]
+        if settings.shuffle:
+            pieces: tuple[str, ...] = tuple(piece for pass_ in passes for piece in pass_)
+            if self._is_shuffled:
+                first = self._spill(one, 0)
+                n_buckets = first.n_buckets if first and one.judging else 0
+                pieces = tuple(self._bucket_piece(one, b) for b in range(n_buckets))
+            size = stream.output.max_size_in_bytes
+            task = shards.JoinTask(
+                pieces, os.path.join(folder, stream.name), suffix, size, self._fields
+            )
+            return [(stream.name, task, self._inputs_of(one))]
+        made = []
+        for i, own in enumerate(one.inputs):  # a limit may leave out the last files
+            shard = one.found[i]
+            pieces = tuple(pass_[i] for pass_ in passes)
+            task = shards.JoinTask(
+                pieces, os.path.join(folder, shard.tree), suffix, None, self._fields
+            )
+            if (other := taken.setdefault(task.stem + suffix, shard.path)) != shard.path:
+                raise ConfigError(
+                    f"stream {stream.name!r}: {other} and {shard.path} would both become "
+                    f"{task.stem}{suffix}: give each folder an output path of its own"
+                )
+            inputs = self._all_inputs if self._is_surveyed else own
+            made.append((f"{stream.name} {shard.src}", task, inputs))
+        return made
+
+
+def _rate(stream: Stream) -> float:
+    return 1.0 if stream.rate is None else stream.rate
+
+
+def _amount(budget: Budget | None) -> tuple[str, int] | None:
+    return None if budget is None else (budget.unit, budget.amount)
 
 
 def join(task: shards.JoinTask | decisions.JoinTask) -> Result:
     """Lay pieces together: those of shards, or of decisions."""
     return decisions.join(task) if isinstance(task, decisions.JoinTask) else shards.join(task)
-
-
-def _joins(
-    settings: Mix,
-    stream: Stream,
-    found: Sequence[Shard],
-    passes: Sequence[Sequence[str]],
-    inputs_of: Sequence[tuple[str, ...]],
-    taken: dict[str, str],
-) -> list[tuple[str, shards.JoinTask, tuple[str, ...]]]:
-    """What lays pieces together: one for the stream, or with `shuffle: false` one a file.
-
-    `taken` are the outputs of all streams so far, each with the file that it is made of.
-    """
-    suffix = ".jsonl." + stream.compression.output
-    folder = documents_folder(stream)
-    if settings.shuffle:
-        pieces = tuple(piece for pass_ in passes for piece in pass_)
-        size = stream.output.max_size_in_bytes
-        task = shards.JoinTask(pieces, os.path.join(folder, stream.name), suffix, size)
-        return [(stream.name, task, tuple(path for own in inputs_of for path in own))]
-    made = []
-    for i, own in enumerate(inputs_of):  # a limit may leave out the last files
-        shard = found[i]
-        pieces = tuple(pass_[i] for pass_ in passes)
-        task = shards.JoinTask(pieces, os.path.join(folder, shard.tree), suffix, None)
-        if (other := taken.setdefault(task.stem + suffix, shard.path)) != shard.path:
-            raise ConfigError(
-                f"stream {stream.name!r}: {other} and {shard.path} would both become "
-                f"{task.stem}{suffix}: give each folder an output path of its own"
-            )
-        made.append((f"{stream.name} {shard.src}", task, own))
-    return made
 
 
 def _deciding(
@@ -238,123 +564,9 @@ def _deciding(
     for stream in plain["streams"]:
         stream.pop("documents")
         stream["output"].pop("path")
+        stream["removed"] = bool(stream["removed"])
         stream["attributes"] = [os.path.basename(a.rstrip("/")) for a in stream["attributes"]]
     policies = [registry.mixer(spec, given) for s in settings.streams for spec in s.policies]
     if foreign := registry.fingerprints(policies, given):
         plain["plugins"] = foreign
     return plain | {"inputs": inputs}
-
-
-def _check_outputs(streams: list[Stream]) -> None:
-    seen = set()
-    for stream in streams:
-        key = (os.path.abspath(documents_folder(stream)), stream.name)
-        if key in seen:
-            raise ConfigError(f"two streams named {stream.name!r} write to {stream.output.path}")
-        seen.add(key)
-
-
-def _check_inputs(stream: Stream, shards: list[Shard], streams: list[Stream]) -> None:
-    """No input lies where a stream writes: a shard would replace it, or be read the next time."""
-    folders = [os.path.join(os.path.realpath(documents_folder(s)), "") for s in streams]
-    for shard in shards:
-        if not files.is_remote(shard.path) and os.path.realpath(shard.path).startswith(
-            tuple(folders)
-        ):
-            raise ConfigError(
-                f"stream {stream.name!r} reads {shard.path}, which lies in a folder that this mix "
-                "writes to: give another output path"
-            )
-
-
-def output_folder(stream: Stream) -> str:
-    """The folder that holds `documents/` and the ledger."""
-    path = stream.output.path.rstrip("/") or "/"
-    return (os.path.dirname(path) or ".") if os.path.basename(path) == "documents" else path
-
-
-def documents_folder(stream: Stream) -> str:
-    """`<path>/documents`; Dolma's `path` already ends in it."""
-    return os.path.join(output_folder(stream), "documents")
-
-
-def _located(shard: Shard, stream: Stream, settings: Mix) -> list[tuple[str, Format]] | None:
-    """The attribute files of a shard. A shard without one is an error, but None where that may be
-    because the shard cannot be read and was set aside."""
-    found = [attributes.locate_if_there(shard, name) for name in stream.attributes]
-    there = [each for each in found if each is not None]
-    if len(there) == len(found):
-        return there
-    if not settings.set_aside:
-        attributes.require(shard, stream.attributes)
-    return None
-
-
-def stream_columns(
-    stream: Stream, documents: list[Shard], given: Sequence[Plugin] = (), set_aside: bool = False
-) -> dict[str, dict[str, Kind]]:
-    """Experiment -> its known columns and their kinds, over all files of the stream."""
-    found: dict[str, dict[str, Kind]] = {}
-    for name in stream.attributes:
-        columns: dict[str, Kind] = {}
-        for shard in documents:
-            if not attributes.locate_if_there(shard, name):
-                if set_aside:
-                    continue
-                attributes.require(shard, [name])
-            columns.update(attribute_files.known_columns(shard, name, given))
-        found[name] = columns
-    everywhere = [column for columns in found.values() for column in columns]
-    if twice := sorted({c for c in everywhere if everywhere.count(c) > 1}):
-        raise ConfigError(
-            f"stream {stream.name!r}: two of its experiments have a column {twice[0]!r}; "
-            "leave one of them out"
-        )
-    return found
-
-
-def _wanted(
-    stream: Stream, columns: Mapping[str, Mapping[str, Kind]], given: Sequence[Plugin]
-) -> set[str]:
-    """The columns that the stream's rules read; a rule that names an unknown one is an error."""
-    known = {name: kind for group in columns.values() for name, kind in group.items()}
-    wanted: set[str] = set()
-    for rule in stream.span_replacement:
-        span = dolma_filters.selected(rule.span, rule.syntax)
-        if known.get(span) == "spans":
-            wanted.add(span)
-        elif span == rule.span:
-            spans = [name for name, kind in known.items() if kind == "spans"]
-            near = difflib.get_close_matches(rule.span, spans, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"known spans: {', '.join(spans) or 'none'}"
-            )
-            raise ConfigError(
-                f"stream {stream.name!r}: no spans {rule.span!r} in its attributes; {hint}"
-            )
-    for spec in stream.policies:
-        wanted.update(registry.mixer(spec, given).columns(known))
-    names = tuple(sorted(known.items()))
-    for expression in stream.expressions.values():
-        wanted.update(filter_of(expression, names).columns)
-    if stream.rule is not None:
-        wanted.update(dolma_filter_of(stream.rule, names).columns)
-    return wanted
-
-
-def unknown_keys(stream: Stream, columns: Mapping[str, Mapping[str, Kind]]) -> list[str]:
-    """A line for each attribute that a rule in Dolma's form names and nobody declares."""
-    known = {name: kind for group in columns.values() for name, kind in group.items()}
-    keys = []
-    if stream.rule is not None:
-        keys += dolma_filter_of(stream.rule, tuple(sorted(known.items()))).unknown
-    for rule in stream.span_replacement:
-        if (span := dolma_filters.selected(rule.span, rule.syntax)) not in known:
-            keys.append(span)
-    return [
-        f"stream {stream.name!r}: no attributes {key!r}, so what is asked of them never holds"
-        f"{dolma_filters.nearest(key, list(known))}"
-        for key in dict.fromkeys(keys)
-    ]

@@ -60,10 +60,10 @@ class Writer:
     """Writes the quarantine file of one file of documents, if it has a fault.
 
     It takes its name when the block ends without an error; without a fault, one of an earlier run
-    goes. `n_faults` counts, `outputs` names it.
+    goes. `n_faults` counts, `outputs` names it. Without a place nothing is written or counted.
     """
 
-    def __init__(self, aside: Aside) -> None:
+    def __init__(self, aside: Aside | None) -> None:
         self.n_faults = 0
         self._aside = aside
         self._stack = contextlib.ExitStack()
@@ -71,21 +71,24 @@ class Writer:
 
     @property
     def outputs(self) -> list[str]:
-        return [self._aside.path] if self.n_faults else []
+        return [self._aside.path] if self._aside and self.n_faults else []
 
     def __enter__(self) -> Writer:
         return self
 
     def add(self, faults: Iterable[BadLine]) -> None:
         for fault in faults:
-            self._write(Fault(self._aside.file, fault.line, fault.reason, fault.raw))
+            self._write(fault.line, fault.reason, fault.raw)
 
     def add_file(self, error: BrokenFile) -> None:
-        self._write(Fault(self._aside.file, None, error.reason, None))
+        self._write(None, error.reason, None)
 
-    def _write(self, fault: Fault) -> None:
+    def _write(self, line: int | None, reason: str, raw: bytes | None) -> None:
+        if self._aside is None:
+            return
         if self._stream is None:
             self._stream = self._stack.enter_context(files.write_atomically(self._aside.path))
+        fault = Fault(self._aside.file, line, reason, raw)
         self._stream.write(msgspec.json.encode(fault) + b"\n")
         self.n_faults += 1
 
@@ -96,6 +99,6 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
-        if kind is None and not self.n_faults:
+        if kind is None and self._aside and not self.n_faults:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(self._aside.path)

@@ -34,6 +34,9 @@ from dolma_kit.specs import parse_spec
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dolma_kit.attributes import Columns, Kind
     from dolma_kit.documents import Batch
     from dolma_kit.mixing import Decision
@@ -94,6 +97,41 @@ class Mixer(Part, frozen=True, kw_only=True):
     def decide(self, batch: Batch, columns: Columns) -> Decision:
         """Which documents to drop and which spans to replace by what."""
         raise NotImplementedError(type(self))  # abstract: msgspec structs cannot be ABCs
+
+
+class Upsampler(Mixer, frozen=True, kw_only=True):
+    """Decides how often documents are taken, by groups and by a score; one a stream.
+
+    `score` and `group` are expressions in SQL, as in `keep`. `rate` is how often a document is
+    taken on average where the stream says nothing else.
+    """
+
+    score: str
+    group: str | None = None
+    rate: float | None = None
+
+    @property
+    def max_rate(self) -> float:
+        """The greatest rate, on average, that it can give."""
+        raise NotImplementedError(type(self))  # abstract: msgspec structs cannot be ABCs
+
+    @property
+    def max_copies(self) -> int:
+        """The most that a document may be taken."""
+        raise NotImplementedError(type(self))  # abstract: msgspec structs cannot be ABCs
+
+    def group_rates(self, amounts: Mapping[str, int], rate: float) -> dict[str, float]:
+        """How often each group is taken on average, where all together are at `rate`; `amounts`
+        is how much there is of each. ConfigError where that cannot be."""
+        raise NotImplementedError(type(self))  # abstract: msgspec structs cannot be ABCs
+
+    def rates(self, amounts: NDArray[np.int64], rate: float) -> Any:
+        """(n_bins,) float64: how often documents of each bin are taken, so that all of the group is
+        at `rate`; `amounts` (n_bins,) is how much there is of each, by ascending score."""
+        raise NotImplementedError(type(self))  # abstract: msgspec structs cannot be ABCs
+
+    def columns(self, known: Mapping[str, Kind]) -> list[str]:
+        return []  # those of its expressions are found there
 
 
 PartKind = Literal["taggers", "mixers"]

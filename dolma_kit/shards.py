@@ -11,14 +11,15 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO
 
 import msgspec
 
-from dolma_kit import files
+from dolma_kit import files, parquet_shards
+from dolma_kit.decoding import Fields
 from dolma_kit.ledger import Result
 
 MEMBER_BYTES = 4 << 20
@@ -28,13 +29,15 @@ MEMBER_BYTES = 4 << 20
 class JoinTask:
     """Pieces in the order of the shards `<stem>-0000<suffix>` that are made of them.
 
-    With `max_bytes` None all of it is one, `<stem><suffix>`.
+    With `max_bytes` None all of it is one, `<stem><suffix>`. `fields` are those of documents, for
+    shards in Parquet.
     """
 
     pieces: tuple[str, ...]
     stem: str
     suffix: str
     max_bytes: int | None
+    fields: Fields = field(default_factory=Fields)
 
     def claims(self) -> tuple[str, ...]:
         """Glob patterns of the shards, whatever their number."""
@@ -55,21 +58,25 @@ def members_path(piece: str) -> str:
 
 
 def members(
-    lines: Sequence[tuple[bytes, int]], n_pieces: int, compression: str, max_bytes: int
+    lines: Sequence[tuple[bytes, int]],
+    thresholds: Sequence[int],
+    compression: str | None,
+    max_bytes: int,
 ) -> list[list[tuple[bytes, int]]]:
     """Lines as members, (compressed bytes, documents), for each of the pieces.
 
-    A line of n copies goes to the first n pieces. A member holds at most MEMBER_BYTES (or
-    `max_bytes`, if that is less) of lines before compression, but always a whole line.
+    A line of n copies goes to the pieces whose threshold is below n. A member holds at most
+    MEMBER_BYTES (or `max_bytes`, if that is less) of lines before compression, but always a whole
+    line.
     """
     max_bytes = min(MEMBER_BYTES, max_bytes)
     made = []
-    for piece in range(n_pieces):
+    for threshold in thresholds:
         of_piece: list[tuple[bytes, int]] = []
         pending: list[bytes] = []
         n_bytes = 0
         for line, copies in lines:
-            if copies <= piece:
+            if copies <= threshold:
                 continue
             if pending and n_bytes + len(line) > max_bytes:
                 of_piece.append((files.compress(b"".join(pending), compression), len(pending)))
@@ -148,13 +155,15 @@ def _remove(paths: Sequence[str]) -> None:
 
 def _join(task: JoinTask, outputs: list[str]) -> int:
     """Write the shards, add them to `outputs`, and return the number of their lines."""
+    if task.suffix == ".parquet":
+        return parquet_shards.write(
+            _blocks(task.pieces), task.stem, task.suffix, task.max_bytes, task.fields, outputs
+        )
     shard: list[tuple[str, int, int]] = []  # (piece, first byte, bytes)
     n_bytes = n_documents = 0
     for piece in task.pieces:
-        with open(members_path(piece), "rb") as stream:
-            table = msgspec.json.decode(stream.read(), type=Members)
         first = 0
-        for size, documents in table.members:
+        for size, documents in _members_of(piece):
             if shard and task.max_bytes is not None and n_bytes + size > task.max_bytes:
                 outputs.append(_write_shard(task, len(outputs), shard))
                 shard, n_bytes = [], 0
@@ -165,6 +174,19 @@ def _join(task: JoinTask, outputs: list[str]) -> int:
     if shard:
         outputs.append(_write_shard(task, len(outputs), shard))
     return n_documents
+
+
+def _members_of(piece: str) -> list[tuple[int, int]]:
+    with open(members_path(piece), "rb") as stream:
+        return msgspec.json.decode(stream.read(), type=Members).members
+
+
+def _blocks(pieces: Sequence[str]) -> Iterator[bytes]:
+    """The members of pieces, one after the other."""
+    for piece in pieces:
+        with open(piece, "rb") as stream:
+            for size, _ in _members_of(piece):
+                yield stream.read(size)
 
 
 def _write_shard(task: JoinTask, number: int, members: Sequence[tuple[str, int, int]]) -> str:

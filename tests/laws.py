@@ -191,4 +191,4 @@ def decides_within_the_text(part: Mixer, columns: Columns) -> None:
     assert isinstance(decision, Decision)
     assert decision.drop.shape == (len(batch),)
     for row, cuts in decision.by_document.items():
-        assert all(0 <= start <= end <= len(batch.texts[row]) for start, end, _ in cuts)
+        assert all(0 <= start <= end <= len(batch.texts[row]) for start, end, *_ in cuts)

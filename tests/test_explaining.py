@@ -11,8 +11,9 @@ import pytest
 
 import dolma_kit
 from dolma_kit import explaining
-from dolma_kit.choosing import sample_copies
 from dolma_kit.errors import ConfigError, DataError, MissingInput
+from dolma_kit.shares.sampling import Sample
+from dolma_kit.shares.surveys import draws
 from tests.conftest import RunCommand, WriteDocuments
 
 N = 40
@@ -43,7 +44,7 @@ def expected() -> list[dict[str, Any]]:
                 KEEP[0]: i < 8,
                 KEEP[1]: f"{name}{i}" == "a12",
                 KEEP[2]: False,
-                "rate": sample_copies([f"{name}{i}"], 0.5, 6198)[0] == 0,
+                "rate": Sample.at(0.5).copies(draws([f"{name}{i}"], 6198))[0] == 0,
             }
             rules = [rule for rule, fired in fires.items() if fired]
             if not rules and 2 * i < 30:
@@ -51,7 +52,8 @@ def expected() -> list[dict[str, Any]]:
             rows.append(
                 {"stream": "s", "src": f"documents/{name}.jsonl.gz", "line": i + 1,
                  "id": f"{name}{i}", "bytes": 2 * i, "copies": 0 if rules else 1,
-                 "first": rules[0] if rules else None, "rules": rules}
+                 "first": rules[0] if rules else None, "rules": rules, "group": None,
+                 "tokens": None, "written_bytes": 0 if rules else 2 * i, "written_tokens": None}
             )  # fmt: skip
     return rows
 

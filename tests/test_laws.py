@@ -29,7 +29,8 @@ def test_a_tagger_keeps_its_config(part_id: str) -> None:
 
 @pytest.mark.parametrize("part_id", MIXERS)
 def test_a_mixer_keeps_its_config(part_id: str) -> None:
-    for settings in ({}, of_mixers.OTHER.get(part_id, {})):
+    needed = of_mixers.NEEDED.get(part_id, {})
+    for settings in (needed, needed | of_mixers.OTHER.get(part_id, {})):
         laws.keeps_its_config(registry.mixer, part_id, settings)
 
 
@@ -51,7 +52,7 @@ def test_a_tagger_names_what_exists(part_id: str) -> None:
 
 @pytest.mark.parametrize("part_id", MIXERS)
 def test_a_mixer_names_what_exists(part_id: str) -> None:
-    laws.names_what_exists(registry.mixer(part_id))
+    laws.names_what_exists(of_mixers.made(part_id))
 
 
 @pytest.mark.parametrize("part_id", TAGGERS)
@@ -94,5 +95,6 @@ def test_a_mixer_decides_within_the_text(part_id: str) -> None:
             name = column_name("q", tagger_id, key)
             columns[name] = value
             kinds[name] = of_taggers.made(tagger_id).keys[key]
-    part = registry.mixer(part_id)
-    laws.decides_within_the_text(part, {name: columns[name] for name in part.columns(kinds)})
+    for settings in ({}, {"surrogate": True}) if "mask" in part_id else ({},):
+        part = of_mixers.made(part_id, **settings)
+        laws.decides_within_the_text(part, {name: columns[name] for name in part.columns(kinds)})

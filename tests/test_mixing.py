@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import dolma_kit
-from dolma_kit import choosing, ledger
+from dolma_kit import ledger
 from dolma_kit.errors import ConfigError, DataError, VerificationError
+from dolma_kit.shares.sampling import Sample
+from dolma_kit.shares.surveys import draws
 
 N = 40
 
@@ -180,13 +182,17 @@ def test_a_larger_rate_contains_a_smaller_one(corpus: Path) -> None:
     assert N < len(chosen[1.5]) < 2 * N
 
 
-def test_sample_copies_is_a_fixed_function() -> None:
+def taken(ids: list[str], rate: float, seed: int) -> Any:
+    return Sample.at(rate).copies(draws(ids, seed))
+
+
+def test_a_sample_is_a_fixed_function() -> None:
     ids = [str(i) for i in range(10_000)]
-    copies = choosing.sample_copies(ids, 0.25, 6198)
+    copies = taken(ids, 0.25, 6198)
     assert copies[:16].tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0]
     assert abs(copies.mean() - 0.25) < 0.02
-    assert (choosing.sample_copies(ids, 2.25, 6198) == copies + 2).all()
-    assert (choosing.sample_copies(ids, 0.25, 1) != copies).any()
+    assert (taken(ids, 2.25, 6198) == copies + 2).all()
+    assert (taken(ids, 0.25, 1) != copies).any()
 
 
 def test_shards_stay_below_the_limit_and_hold_all(corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""`dolma-kit mix explain`, `funnel` and `sweep`: questions to a mix, beside the stage itself."""
+"""`dolma-kit mix explain`, `funnel`, `composition`, `sweep`: questions to a mix."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def add_to(app: typer.Typer) -> None:
     app.command("explain")(explain)
     app.command("funnel")(funnel)
+    app.command("composition")(composition)
     app.command("sweep")(sweep)
 
 
@@ -52,6 +53,14 @@ def funnel(place: Place, json: Json = False) -> None:
         typer.echo(msgspec.json.encode(found).decode())
     else:
         typer.echo("\n\n".join(map(explaining.funnel_table, found)))
+
+
+def composition(place: Place, json: Json = False) -> None:
+    """Show what a mix is made of: what there was, what was planned, what was written."""
+    from dolma_kit.shares import composition as compositions
+
+    found = compositions.read(place)
+    typer.echo(msgspec.json.encode(found).decode() if json else compositions.table(found))
 
 
 def sweep(

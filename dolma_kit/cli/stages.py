@@ -41,6 +41,10 @@ def _caller(name: str) -> Any:
                 typer.echo(_described(plan) if plan else f"{stage}: its inputs are yet to be made")
         elif dry_run:
             typer.echo(describe(settings, module.plan(settings)))
+            if name == "mix":
+                from dolma_kit.shares import composition
+
+                typer.echo(composition.table(module.predict(settings)))
         else:
             summary: Summary = getattr(module, name)(settings)
             if name == "decontaminate" and summary.complete:

@@ -56,7 +56,7 @@ class Phase:
         if self.work is not None:
             return set()
         asides = (consumer.aside for unit in self.units for consumer in unit.task.consumers)
-        return {os.path.dirname(aside.path) for aside in asides}
+        return {os.path.dirname(aside.path) for aside in asides if aside is not None}
 
 
 @dataclass(frozen=True)

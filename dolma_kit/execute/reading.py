@@ -91,14 +91,15 @@ class Consumer:
     """What one stage does with a file of documents.
 
     `worker(task)` and `sink(task)` make the halves; both are at the top level of a module, and
-    answers can be pickled. `aside` is where bad input goes. Of a broken file that is set aside,
-    nothing is written, or with `empty_if_broken` what an empty file would give.
+    answers can be pickled. `aside` is where bad input goes, None where another phase notes it. Of a
+    broken file that is set aside, nothing is written, or with `empty_if_broken` what an empty file
+    would give.
     """
 
     worker: Callable[[Any], Worker]
     sink: Callable[[Any], Sink]
     task: Any
-    aside: Aside
+    aside: Aside | None
     empty_if_broken: bool = False
 
 

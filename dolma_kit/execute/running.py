@@ -123,12 +123,14 @@ class _Run:
         return todo
 
     def run_phase(self, phase: Phase, units: Sequence[Unit], engine: Engine) -> None:
-        """Do what is due of units that read no documents."""
+        """Do what is due of a phase, for this plan alone."""
+        work = phase.work
+        if work is None:
+            _run_readings([_Reader(self, phase, units)], engine)
+            return
         started = time.perf_counter()
         results: _Results = {}
         todo = self.due(phase, units, results)
-        work = phase.work
-        assert work is not None, "only a first phase reads documents"
 
         def finished(unit: Unit, result: Result, seconds: float) -> None:
             self.books.record(phase, unit, result, seconds)
@@ -162,23 +164,27 @@ def _largest_first(units: Sequence[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: -unit.n_bytes)
 
 
+@dataclasses.dataclass
+class _Reader:
+    """Units of a run that read documents, and what has come of them."""
+
+    run: _Run
+    phase: Phase
+    units: Sequence[Unit]
+    results: _Results = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+
+
 def _run_first_phases(runs: Sequence[_Run], engine: Engine) -> None:
     """The first phase of each plan; files that several of them read are read once."""
-    reading_runs = []
+    readers = []
     for run in runs:
-        if run.plan.phases[0].work is None:
-            reading_runs.append(run)
+        first = run.plan.phases[0]
+        if first.work is None:
+            readers.append(_Reader(run, first, run.first_units))
         else:
-            run.run_phase(run.plan.phases[0], run.first_units, engine)
-    results: list[_Results] = [{} for _ in reading_runs]
-    readings: dict[Any, list[tuple[int, Unit]]] = {}
-    for i, run in enumerate(reading_runs):
-        for unit in run.due(run.plan.phases[0], run.first_units, results[i]):
-            readings.setdefault(_alike(unit.task), []).append((i, unit))
-    if readings:
-        _run_readings(reading_runs, results, readings, engine)
-    for run, done in zip(reading_runs, results, strict=True):
-        run.store(run.plan.phases[0], run.first_units, done)
+            run.run_phase(first, run.first_units, engine)
+    _run_readings(readers, engine)
 
 
 def split(jobs: Sequence[Unit], width: int) -> tuple[list[Unit], list[Unit]]:
@@ -216,16 +222,25 @@ def _alike(reading: Reading) -> Any:
     return reading.source, reading.needs_rows, reading.shareable
 
 
-def _run_readings(
-    runs: Sequence[_Run],
-    results: list[_Results],
-    readings: Mapping[Any, list[tuple[int, Unit]]],
-    engine: Engine,
-) -> None:
+def _run_readings(readers: Sequence[_Reader], engine: Engine) -> None:
+    """Do what is due of units that read documents; alike ones of several runs as one."""
+    alike: dict[Any, list[tuple[_Reader, Unit]]] = {}
+    for reader in readers:
+        for unit in reader.run.due(reader.phase, reader.units, reader.results):
+            alike.setdefault(_alike(unit.task), []).append((reader, unit))
+    if alike:
+        _read(list(alike.values()), engine)
+    for reader in readers:
+        reader.run.store(reader.phase, reader.units, reader.results)
+        reader.run.outcome.seconds += reader.seconds
+
+
+def _read(groups: Sequence[list[tuple[_Reader, Unit]]], engine: Engine) -> None:
+    """Read each group's file, once, for all of its units."""
     started = time.perf_counter()
     jobs = []
-    units_of: dict[int, list[tuple[int, Unit]]] = {}  # by identity of the job
-    for found in readings.values():
+    units_of: dict[int, list[tuple[_Reader, Unit]]] = {}  # by identity of the job
+    for found in groups:
         units = [unit for _, unit in found]
         consumers = tuple(c for unit in units for c in unit.task.consumers)
         job = dataclasses.replace(
@@ -236,22 +251,18 @@ def _run_readings(
         )
         jobs.append(job)
         units_of[id(job)] = found
-    spent = [0.0] * len(runs)
 
     def finished(job: Unit, shares: Sequence[Share], _seconds: float) -> None:
-        for (i, unit), share in zip(units_of[id(job)], shares, strict=True):
-            phase = runs[i].plan.phases[0]
-            runs[i].books.record(phase, unit, share.result, share.seconds)
-            results[i][unit.folder, unit.name] = share.result
-            spent[i] += share.seconds
+        for (reader, unit), share in zip(units_of[id(job)], shares, strict=True):
+            reader.run.books.record(reader.phase, unit, share.result, share.seconds)
+            reader.results[unit.folder, unit.name] = share.result
+            reader.seconds += share.seconds
 
     n_bytes = sum(job.n_bytes for job in jobs)
-    title = ", ".join(
-        f"{run.plan.stage}: {run.plan.phases[0].name}"
-        for i, run in enumerate(runs)
-        if any(i == j for found in units_of.values() for j, _ in found)
-    )
-    quiet = all(run.options.quiet for run in runs)
+    # by identity, and each once
+    readers = list({id(reader): reader for found in groups for reader, _ in found}.values())
+    title = ", ".join(f"{reader.run.plan.stage}: {reader.phase.name}" for reader in readers)
+    quiet = all(reader.run.options.quiet for reader in readers)
     with Progress(title, len(jobs), n_bytes, quiet=quiet) as bar:
         shared, whole = split(jobs, engine.width)
         reporting.report_to(bar.advance)
@@ -265,8 +276,9 @@ def _run_readings(
             engine.run(reading.read, whole, finished, bar)
     # The wall time is each stage's by what it took of the workers'.
     seconds = time.perf_counter() - started
-    for run, own in zip(runs, spent, strict=True):
-        run.outcome.seconds += seconds * own / max(sum(spent), 1e-9)
+    spent = sum(reader.seconds for reader in readers)
+    for reader in readers:
+        reader.seconds *= seconds / max(spent, 1e-9)
 
 
 def _others(plan: Plan, options: Options) -> list[str]:

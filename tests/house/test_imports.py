@@ -29,6 +29,7 @@ LAYERS = [
         "layout",
         "jsonl",
         "parquet",
+        "parquet_shards",
         "decoding",
         "documents",
         "quarantine",
@@ -59,6 +60,9 @@ LAYERS = [
     {
         "tagging",
         "mixing",
+        "mixing_streams",
+        "shares",
+        "shuffling",
         "choosing",
         "functions",
         "decorators",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import dolma_kit
 from dolma_kit import registry
 from dolma_kit.errors import ConfigError
+from mixers.mask import surrogate_of
 from tests.test_mixing import rows
 
 FEW = "Write to jane@example.com now, or (206) 555-0100 , or 10.0.0.25 please"
@@ -104,5 +106,45 @@ def test_it_is_its_spec() -> None:
         "min_score": 0.5,
         "tagger": "pii_regex_with_counts_fast_v2",
         "experiment": None,
+        "surrogate": False,
+        "seed": 6198,
     }
     assert eval(repr(made), {"PiiMask": type(made)}) == made
+
+
+@pytest.mark.parametrize("policy", ["pii_mask_v1", "pii_mask_v2"])
+def test_surrogates_stand_for_what_was_there(tagged_with_v3: Path, policy: str) -> None:
+    plain = mix({"id": policy, "tagger": "pii_v3", "max_spans": None})
+    masked = rows()
+    replaced = mix(
+        {"id": policy, "tagger": "pii_v3", "max_spans": None, "surrogate": True},
+        output={"path": "other"},
+    )
+    others = rows(Path("other"))
+    assert replaced["replaced"] == plain["replaced"]
+    for mask, other in zip(masked, others, strict=True):
+        # Where a mask stands there stands one of its kind, and nothing else differs.
+        pattern = re.escape(mask["text"])
+        for kind, form in FORMS.items():
+            pattern = pattern.replace(re.escape(f"|||{kind}|||"), f"(?:{form})")
+        assert re.fullmatch(pattern, other["text"], re.DOTALL), other["text"]
+
+
+FORMS = {
+    "EMAIL_ADDRESS": r"user\d{4}@example\.com",
+    "PHONE_NUMBER": r"\d{3}-555-01\d\d",
+    "IP_ADDRESS": r"(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+|2001:db8::[0-9a-f]+",
+    "PAYMENT_CARD": r"0000 0000 0000 \d{4}",
+    "IBAN": r"XX00 0000 0000 0000 \d{4}",
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_surrogate_follows_from_datum_and_seed(kind: str) -> None:
+    data = [f"datum {i}" for i in range(50)]
+    found = [surrogate_of(kind, datum, 1) for datum in data]
+    assert found == [surrogate_of(kind, datum.upper(), 1) for datum in data]
+    assert found != [surrogate_of(kind, datum, 2) for datum in data]
+    assert len(set(found)) > 40
+    assert all(re.fullmatch(FORMS[kind], one) for one in found)
+    assert ":" in surrogate_of("IP_ADDRESS", "fe80::1", 1)
