@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,49 @@ def test_fewer_shards_than_before_leave_no_stale_one(corpus: Path, write_documen
     found = ledger.read("out")
     assert found is not None
     assert found[0].stage == "mix"
+
+
+def test_no_masked_character_survives_a_mix_and_no_other_changes(
+    corpus: Path, write_documents: Any
+) -> None:
+    """Random spans of two columns, nested, equal, touching, empty and beyond the text: each
+    character of a text is another one, so that what is left says which went."""
+    draw = random.Random(8)
+    documents, attributes, expected = [], [], {}
+    for i in range(400):
+        text = "".join(chr(0x4E00 + k) for k in range(draw.randrange(40)))
+        columns: dict[str, list[list[float]]] = {"q__own__a": [], "q__own__b": []}
+        masked = set()
+        for spans in columns.values():
+            for _ in range(draw.randrange(5)):
+                start = draw.randrange(45)
+                end = start + draw.choice([0, 0, 1, 2, 5, 20])
+                score = draw.choice([0.2, 0.9])
+                spans.append([start, end, score])
+                masked |= set(range(start, end)) if score >= 0.5 else set()
+        documents.append({"id": str(i), "text": text})
+        attributes.append({"id": str(i), "attributes": columns})
+        expected[str(i)] = "".join(c for k, c in enumerate(text) if k not in masked)
+    write_documents(corpus / "some/documents/x.jsonl", documents)
+    write_documents(corpus / "some/attributes/q/x.jsonl", attributes)
+    rules = [
+        {"span": f"q__own__{name}", "min_score": 0.5, "replacement": mask}
+        for name, mask in (("a", "#"), ("b", "|||B|||"))
+    ]
+    dolma_kit.mix(
+        streams=[stream(documents=["some"], span_replacement=rules)], workers=1, quiet=True
+    )
+    for row in rows():
+        assert row["text"].replace("#", "").replace("|||B|||", "") == expected[row["id"]]
+    assert len(rows()) == 400
+
+
+def test_what_was_masked_is_in_no_log_and_no_report(corpus: Path, dolma_kit: Any) -> None:
+    rule = {"span": "q__own__secret", "replacement": "***"}
+    Path("mix.json").write_text(json.dumps({"streams": [stream(span_replacement=[rule])]}))
+    answer = dolma_kit("mix", "-c", "mix.json")
+    assert answer.code == 0
+    places = [path for path in Path("out").rglob("*") if path.is_file() and path.suffix != ".gz"]
+    said = answer.out + answer.err + "".join(str(path.read_bytes()) for path in places)
+    assert "secret]" not in said
+    assert all("***" in row["text"] and "secret" not in row["text"] for row in rows())
