@@ -34,15 +34,19 @@ class Why(msgspec.Struct, frozen=True):
 
 class RuleCount(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule removes: all that it says go, those of which it is the first to say so, and those
-    of which no other one does; documents and bytes of their texts."""
+    of which no other one does; documents, bytes of their texts as they were read, and tokens (null
+    where nobody counted)."""
 
     rule: str
     documents: int
     bytes: int
+    tokens: int | None
     first_documents: int
     first_bytes: int
+    first_tokens: int | None
     alone_documents: int
     alone_bytes: int
+    alone_tokens: int | None
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +58,10 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     documents: int
     bytes: int
+    tokens: int | None
     kept_documents: int
     kept_bytes: int
+    kept_tokens: int | None
     written: int
     rules: list[RuleCount]
     overlaps: dict[str, dict[str, int]]
@@ -102,17 +108,14 @@ def funnels(place: str) -> list[Funnel]:
     path = decisions_of(place)
     totals = _query(
         path,
-        "SELECT stream, count(*), sum(bytes), count(*) FILTER (first IS NULL), "
-        "coalesce(sum(bytes) FILTER (first IS NULL), 0), sum(copies) FROM decisions "
+        f"SELECT stream, {_sizes('true')}, {_sizes('first IS NULL')}, sum(copies) FROM decisions "
         "GROUP BY stream ORDER BY min(file_row_number)",
     )
     counts = _query(
         path,
-        "SELECT stream, rule, count(*), sum(bytes), count(*) FILTER (rule = first), "
-        "coalesce(sum(bytes) FILTER (rule = first), 0), count(*) FILTER (n = 1), "
-        "coalesce(sum(bytes) FILTER (n = 1), 0), max(place) FROM "
-        "(SELECT stream, first, bytes, len(rules) AS n, unnest(rules) AS rule, "
-        "generate_subscripts(rules, 1) AS place FROM decisions) "
+        f"SELECT stream, rule, {_sizes('true')}, {_sizes('rule = first')}, {_sizes('n = 1')}, "
+        "max(place) FROM (SELECT stream, first, bytes, tokens, len(rules) AS n, "
+        "unnest(rules) AS rule, generate_subscripts(rules, 1) AS place FROM decisions) "
         "GROUP BY stream, rule ORDER BY max(place), count(*) DESC, rule",
     )
     pairs = _query(
@@ -130,41 +133,59 @@ def funnels(place: str) -> list[Funnel]:
                 overlaps.setdefault(a, {})[b] = n
         rules = [
             RuleCount(
-                rule=rule, documents=own[0], bytes=own[1], first_documents=own[2],
-                first_bytes=own[3], alone_documents=own[4], alone_bytes=own[5],
+                rule=rule, documents=own[0], bytes=own[1], tokens=own[2],
+                first_documents=own[3], first_bytes=own[4], first_tokens=own[5],
+                alone_documents=own[6], alone_bytes=own[7], alone_tokens=own[8],
             )
             for of_stream, rule, *own in counts
             if of_stream == stream
         ]  # fmt: skip
-        documents, n_bytes, kept_documents, kept_bytes, written = map(int, numbers)
+        n, n_bytes, n_tokens, kept, kept_bytes, kept_tokens, written = numbers
         found.append(
             Funnel(
-                stream=stream, documents=documents, bytes=n_bytes, kept_documents=kept_documents,
-                kept_bytes=kept_bytes, written=written, rules=rules, overlaps=overlaps,
+                stream=stream, documents=n, bytes=n_bytes, tokens=n_tokens,
+                kept_documents=kept, kept_bytes=kept_bytes, kept_tokens=kept_tokens,
+                written=int(written), rules=rules, overlaps=overlaps,
             )
         )  # fmt: skip
     return found
 
 
+def _sizes(condition: str) -> str:
+    """Documents, bytes and tokens of the rows that a condition holds for, as integers; tokens are
+    null where no row of the stream has any."""
+    only = f"FILTER ({condition})"
+    return (
+        f"count(*) {only}, coalesce(sum(bytes) {only}, 0)::BIGINT, CASE WHEN count(tokens) > 0 "
+        f"THEN coalesce(sum(tokens) {only}, 0)::BIGINT END"
+    )
+
+
 def funnel_table(funnel: Funnel) -> str:
     """A funnel as text: what is left after each rule, and what each does on its own."""
     width = max([len("rule"), *(len(one.rule) for one in funnel.rules)])
+    unit = "bytes" if funnel.tokens is None else "tokens"
+    heads = ("removes", "first", "alone", "left", f"first {unit}")
     lines = [
-        f"{funnel.stream}: {funnel.documents:,} documents, {funnel.bytes:,} bytes",
-        f"{'rule':{width}} {'removes':>12} {'first':>12} {'alone':>12} {'left':>12}",
+        f"{funnel.stream}: {_said(funnel.documents, funnel.bytes, funnel.tokens)}",
+        " ".join([f"{'rule':{width}}", *(f"{head:>12}" for head in heads)]),
     ]
     left = funnel.documents
     for one in funnel.rules:
         left -= one.first_documents
+        size = one.first_bytes if one.first_tokens is None else one.first_tokens
         lines.append(
             f"{one.rule:{width}} {one.documents:12,} {one.first_documents:12,} "
-            f"{one.alone_documents:12,} {left:12,}"
+            f"{one.alone_documents:12,} {left:12,} {size:12,}"
         )
-    lines.append(
-        f"kept: {funnel.kept_documents:,} documents, {funnel.kept_bytes:,} bytes, "
-        f"{funnel.written:,} written"
-    )
+    kept = _said(funnel.kept_documents, funnel.kept_bytes, funnel.kept_tokens)
+    lines.append(f"kept: {kept}, {funnel.written:,} written")
     return "\n".join(lines)
+
+
+def _said(documents: int, n_bytes: int, tokens: int | None) -> str:
+    more = "" if tokens is None else f", {tokens:,} tokens"
+    return f"{documents:,} documents, {n_bytes:,} bytes{more}"
 
 
 def sweep(

@@ -37,7 +37,7 @@ def check(calm: Path, killed: Path, runs: Sequence[dict[str, Any]], *, at_least:
     assert done.returncode == 0, done.stderr
     n_killed = [int(line) for line in done.stdout.split()]
     assert len(n_killed) == len(runs)
-    assert min(n_killed) >= at_least
+    assert min(n_killed) >= at_least, n_killed
     expected = everything(calm)
     assert len(expected) > 3 * len(runs)
     assert everything(killed) == expected

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dolma_kit
-from dolma_kit import ledger, mixing
+from dolma_kit import explaining, ledger, mixing
 from dolma_kit.config import Mix, build
 from dolma_kit.errors import ConfigError
 from dolma_kit.shares import composition
@@ -87,6 +87,10 @@ def test_half_of_it_web(corpus: Path) -> None:
     assert parts["web"]["planned"]["tokens"] == 10_000
     assert {name: part["written"]["tokens"] for name, part in parts.items()} == found
     assert parts["web"]["asked"] == "a share of 0.5"
+    (funnel,) = [one for one in explaining.funnels("out") if one.stream == "web"]
+    assert funnel.tokens == tokens_of("web")
+    assert funnel.kept_tokens == found["web"]
+    assert [one.alone_tokens for one in funnel.rules] == [funnel.tokens - found["web"]]
     assert summary.counts["streams"]["web"]["removed"].keys() == {"share"}
     assert summary.counts["streams"]["wiki"]["removed"].keys() == {"budget"}
 
