@@ -35,7 +35,7 @@ from dolma_kit.execute.reading import Read, Sink
 from dolma_kit.layout import Shard
 from dolma_kit.ledger import Result
 from dolma_kit.plugins import Plugin
-from dolma_kit.replacing import Replacement, replace
+from dolma_kit.replacing import Cuts, Replacement
 from dolma_kit.shares import sampling, surveys
 from dolma_kit.shares.sampling import Sample
 
@@ -273,23 +273,25 @@ class Judged:
         import numpy as np
 
         batch = self.batch
-        replacements = _by_document(self._rules, batch, self.marks.alive, self.tally)
-        _look_up(replacements, batch)
-        for i, cuts in self._more:
+        cuts = Cuts()
+        for rule in self._rules:
+            _add_spans(cuts, rule, batch, self.marks.alive, self.tally)
+        for i, more in self._more:
             if self.marks.alive[i]:
-                replacements.setdefault(i, []).extend(cuts)
+                numbers = [cuts.text(one.text, one.literal) for one in more]
+                starts, ends = [one.start for one in more], [one.end for one in more]
+                cuts.add([i] * len(more), starts, ends, numbers)
+        found = cuts.apply(batch.text_bytes, batch.offsets, batch.n_characters)
+        self.texts = dict(zip(found.rows.tolist(), found.texts, strict=True))
+        self.n_bytes = self.n_bytes.copy()
+        self.n_bytes[found.rows] = found.n_bytes
+        self.tally.replace(found.n_regions)
         least = self.task.stream.output.min_text_length
         too_short = np.zeros(len(batch), np.bool_)
-        n_regions = np.zeros(len(batch), np.int64)
-        self.n_bytes = self.n_bytes.copy()
-        for i, cuts in replacements.items():
-            self.texts[i], n_regions[i] = replace(batch.texts[i], cuts)
-            self.n_bytes[i] = len(self.texts[i].encode())
         if least:
             for i in np.flatnonzero(self.marks.alive).tolist():
                 whole = self.texts[i] if i in self.texts else batch.texts[i]
                 too_short[i] = len(whole.strip().encode()) < least
-        self.tally.replace(int(n_regions.sum()))
         self.remove("min_text_length", too_short)
 
     def rows(self, copies: NDArray[np.int64]) -> pa.RecordBatch:
@@ -475,42 +477,40 @@ class Tally:
             self.counts[group][name] = self.counts[group].get(name, 0) + n
 
 
-def _by_document(
-    rules: list[SpanRule], batch: Batch, alive: NDArray[np.bool_], tally: Tally
-) -> dict[int, list[Replacement]]:
-    """The replacements of each document that is still in, clamped to its text."""
+def _add_spans(
+    cuts: Cuts, rule: SpanRule, batch: Batch, alive: NDArray[np.bool_], tally: Tally
+) -> None:
+    """Add a rule's spans in documents that are still in, clamped to their texts."""
     import numpy as np
 
-    lengths = batch.n_characters
-    found: dict[int, list[Replacement]] = {}
-    for spans, text, min_score, max_score in rules:
-        document = np.repeat(np.arange(len(batch)), np.diff(spans.offsets))
-        chosen = alive[document]
-        if min_score is not None:
-            chosen &= spans.score >= min_score
-        if max_score is not None:
-            chosen &= spans.score < max_score
-        document = document[chosen]
-        end = np.minimum(spans.end[chosen], lengths[document])
-        tally.counts["clamped"] += int(np.count_nonzero(end != spans.end[chosen]))
-        start = np.minimum(spans.start[chosen], end)
-        for i, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True):
-            found.setdefault(i, []).append(Replacement(a, b, text))
-    return found
+    spans, text, min_score, max_score = rule
+    document = np.repeat(np.arange(len(batch)), np.diff(spans.offsets))
+    chosen = alive[document]
+    if min_score is not None:
+        chosen &= spans.score >= min_score
+    if max_score is not None:
+        chosen &= spans.score < max_score
+    document = document[chosen]
+    end = np.minimum(spans.end[chosen], batch.n_characters[document])
+    tally.counts["clamped"] += int(np.count_nonzero(end != spans.end[chosen]))
+    start = np.minimum(spans.start[chosen], end)
+    numbers: Any
+    if text.startswith("$."):
+        own = {i: cuts.text(_looked_up(text, batch, i), True) for i in np.unique(document).tolist()}
+        numbers = [own[i] for i in document.tolist()]
+    else:
+        numbers = cuts.text(text)
+    cuts.add(document, start, end, numbers)
 
 
-def _look_up(replacements: dict[int, list[Replacement]], batch: Batch) -> None:
-    """Put texts of the document in place of replacements that are paths to them."""
-    for i, cuts in replacements.items():
-        for k, cut in enumerate(cuts):
-            if cut.text.startswith("$."):
-                assert batch.raw is not None
-                document = msgspec.json.decode(batch.raw[i].as_buffer())
-                try:
-                    text = selection_of(cut.text)(document)
-                except ValueError as error:
-                    raise DataError(batch.path, int(batch.lines[i]), str(error)) from None
-                cuts[k] = cut._replace(text=text, literal=True)
+def _looked_up(path: str, batch: Batch, i: int) -> str:
+    """The text that a path leads to in document i."""
+    assert batch.raw is not None
+    document = msgspec.json.decode(batch.raw[i].as_buffer())
+    try:
+        return selection_of(path)(document)
+    except ValueError as error:
+        raise DataError(batch.path, int(batch.lines[i]), str(error)) from None
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -65,6 +65,7 @@ from dolma_kit.mixing_streams import (
 )
 from dolma_kit.plugins import Plugin
 from dolma_kit.quarantine import below_output
+from dolma_kit.replacing import KERNELS
 from dolma_kit.shares import composition
 from dolma_kit.shares.composition import Composition
 from dolma_kit.shares.sampling import Sample
@@ -300,6 +301,7 @@ class _Planner:
             stage="mix",
             config=self._config(),
             phases=[self._surveying(folder), self._solving(folder)],
+            kernels=KERNELS,
         )
 
     def plan(self) -> Plan:
@@ -311,7 +313,7 @@ class _Planner:
             phases.append(self._shuffling())
         phases.append(Phase("joining", join, self._joining()))
         temporary = tuple(sorted({one.place for one in self._streams}))
-        return Plan("mix", self._config(), phases, temporary=temporary)
+        return Plan("mix", self._config(), phases, KERNELS, temporary)
 
     def _config(self) -> dict[str, Any]:
         deciding = [
