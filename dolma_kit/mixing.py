@@ -301,7 +301,7 @@ class _Planner:
             stage="mix",
             config=self._config(),
             phases=[self._surveying(folder), self._solving(folder)],
-            kernels=KERNELS,
+            kernels=self._kernels,
         )
 
     def plan(self) -> Plan:
@@ -313,7 +313,13 @@ class _Planner:
             phases.append(self._shuffling())
         phases.append(Phase("joining", join, self._joining()))
         temporary = tuple(sorted({one.place for one in self._streams}))
-        return Plan("mix", self._config(), phases, KERNELS, temporary)
+        return Plan("mix", self._config(), phases, self._kernels, temporary)
+
+    @property
+    def _kernels(self) -> tuple[str, ...]:
+        """None where nothing is replaced: loading numba takes half a second."""
+        cuts = any(one.stream.span_replacement or one.stream.policies for one in self._streams)
+        return KERNELS if cuts else ()
 
     def _config(self) -> dict[str, Any]:
         deciding = [

@@ -83,6 +83,8 @@ class Cuts:
         import numpy as np
 
         empty = np.zeros(0, np.int64)
+        if not self._spans:
+            return Replaced(empty, [], empty, 0)
         docs, starts, ends, choices = (
             np.concatenate([empty, *(spans[k] for spans in self._spans)]) for k in range(4)
         )

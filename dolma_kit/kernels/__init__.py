@@ -11,20 +11,44 @@ compiles on the very first use of a machine (numba keeps the result on disk) and
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 import time
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 
 def __getattr__(name: str) -> ModuleType:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _load_numba()
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{name}":
             raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def _load_numba() -> None:
+    """Load numba without scipy.linalg, which it imports only to see whether a BLAS is there.
+
+    That takes as long as all else that a kernel needs, and none of ours calls it. One that does, in
+    a plug-in, finds it when it is called.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    hidden = "scipy.linalg" not in sys.modules
+    if hidden:
+        sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        arraymath: Any = importlib.import_module("numba.np.arraymath")
+    finally:
+        if hidden:
+            del sys.modules["scipy.linalg"]
+    if hasattr(arraymath, "_HAVE_BLAS"):
+        arraymath._HAVE_BLAS = importlib.util.find_spec("scipy") is not None
 
 
 def load(names: Iterable[str]) -> float:
@@ -34,6 +58,8 @@ def load(names: Iterable[str]) -> float:
     parent before workers start, so that each worker finds the compiled code on disk.
     """
     started = time.perf_counter()
+    if names := tuple(names):
+        _load_numba()
     for name in names:
         importlib.import_module(f"{__name__}.{name}")
     return time.perf_counter() - started

@@ -220,3 +220,18 @@ def test_every_submodule_imports() -> None:
         for info in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not info.name.endswith("__main__"):
                 importlib.import_module(info.name)
+
+
+def test_a_kernel_loads_without_scipy_and_finds_it_when_it_needs_it() -> None:
+    """numba would import scipy.linalg to see whether it is there, for longer than all else."""
+    code = (
+        "import sys, numpy as np\n"
+        "from dolma_kit import kernels\n"
+        "kernels.load(('replacements',))\n"
+        "assert not [name for name in sys.modules if name.startswith('scipy.linalg')]\n"
+        "import numba\n"
+        "dot = numba.njit(lambda a: np.dot(a, a))\n"
+        "print(dot(np.array([[1.0, 2.0], [3.0, 4.0]])).sum())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout.strip()) == (0, "54.0"), run.stderr
