@@ -393,7 +393,7 @@ class Chooser:
             place = f"{task.shard.src}:{batch.lines[i]}"
             changed = {task.fields.text: judged.texts[i]} if i in judged.texts else {}
             discard = task.stream.output.discard_fields
-            line = _line(batch.raw[i].as_buffer(), changed, {"provenance": place}, discard)
+            line = _line(batch.raw[i], changed, {"provenance": place}, discard)
             lines.append((line, int(copies[i])))
             ids.append(batch.ids[i])
         return lines, ids
@@ -506,7 +506,7 @@ def _add_spans(
 def _looked_up(path: str, batch: Batch, i: int) -> str:
     """The text that a path leads to in document i."""
     assert batch.raw is not None
-    document = msgspec.json.decode(batch.raw[i].as_buffer())
+    document = msgspec.json.decode(batch.raw[i])
     try:
         return selection_of(path)(document)
     except ValueError as error:
@@ -525,7 +525,7 @@ def _removed_lines(judged: Judged) -> list[tuple[bytes, int]]:
     for i in np.flatnonzero(~judged.marks.alive).tolist():
         place = f"{judged.task.shard.src}:{batch.lines[i]}"
         said = {"provenance": place, "removed_by": judged.marks.of(i)}
-        made.append((_line(batch.raw[i].as_buffer(), {}, said, []), 1))
+        made.append((_line(batch.raw[i], {}, said, []), 1))
     return made
 
 

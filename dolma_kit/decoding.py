@@ -9,7 +9,7 @@ them every 4,096 rows.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +84,7 @@ class Decoded(NamedTuple):
 
     table: pa.RecordBatch
     lines: NDArray[np.int64]
-    raw: pa.LargeBinaryArray | None
+    raw: Sequence[bytes | memoryview] | None
     bad: list[BadLine]
     n_bytes: int
 
@@ -154,7 +154,6 @@ def decode(source: Source, piece: Piece) -> Iterator[Decoded]:
 
 
 def _decode_lines(source: Source, piece: Lines) -> Decoded:
-    import pyarrow as pa
 
     rows = jsonl.decode(
         piece.data,
@@ -165,8 +164,8 @@ def _decode_lines(source: Source, piece: Lines) -> Decoded:
     )
     raw = None
     if source.keep_raw:
-        bounds = zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)
-        raw = pa.array([piece.data[a:b] for a, b in bounds], pa.large_binary())
+        view = memoryview(piece.data)  # not copied: most lines are looked at once
+        raw = [view[a:b] for a, b in zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)]
     return Decoded(table_of(rows.objects), rows.lines, raw, rows.bad, len(piece.data))
 
 
@@ -296,9 +295,8 @@ def _as_json(column: pa.Array) -> pa.LargeBinaryArray:
     return pa.array(values, pa.large_binary())
 
 
-def _rows_as_json(record: pa.RecordBatch, metadata: pa.Array | None) -> pa.LargeBinaryArray:
+def _rows_as_json(record: pa.RecordBatch, metadata: pa.Array | None) -> list[bytes]:
     """Each row of a Parquet file as the JSON line that would hold the same document."""
-    import pyarrow as pa
 
     plain = record.drop_columns(["metadata"]) if metadata is not None else record
     rows = plain.to_pylist()
@@ -310,7 +308,4 @@ def _rows_as_json(record: pa.RecordBatch, metadata: pa.Array | None) -> pa.Large
         for row, value in zip(rows, metadata.to_pylist(), strict=True):
             if value is not None:
                 row["metadata"] = msgspec.Raw(value)
-    return pa.array(
-        [msgspec.json.encode({k: v for k, v in row.items() if v is not None}) for row in rows],
-        pa.large_binary(),
-    )
+    return [msgspec.json.encode({k: v for k, v in row.items() if v is not None}) for row in rows]

@@ -30,7 +30,7 @@ class Batch:
 
     Columns of `table`: `id` string, `text` large_string, `source` string (null where a document
     has none), `metadata` large_binary (the raw JSON, null where absent). `lines` (n_docs,) int64
-    are their line numbers from 1; `raw` their whole JSON, one binary a document, if it was asked
+    are their line numbers from 1; `raw` their whole JSON, bytes or views of them, if it was asked
     for. `first_row` counts readable documents of the file from 0. `bad` are the lines among them
     that were set aside, `n_bytes_read` the uncompressed input that the batch was made of.
     """
@@ -42,7 +42,7 @@ class Batch:
         path: str,
         first_row: int,
         lines: NDArray[np.int64],
-        raw: pa.LargeBinaryArray | None = None,
+        raw: Sequence[bytes | memoryview] | None = None,
         bad: Sequence[BadLine] = (),
         n_bytes_read: int = 0,
     ) -> None:
@@ -135,7 +135,7 @@ class Batch:
         """The first n documents; no copy."""
         if n >= len(self):
             return self
-        raw = None if self.raw is None else self.raw.slice(0, n)
+        raw = None if self.raw is None else self.raw[:n]
         return Batch(
             self.table.slice(0, n),
             path=self.path,

@@ -137,7 +137,7 @@ class _Documents:
         if self._raw:
             return False
         assert self._batch.raw is not None
-        return b'"attributes"' not in b"".join(bytes(one.as_buffer()) for one in self._batch.raw)
+        return b'"attributes"' not in b"".join(self._batch.raw)
 
     def first_scores(self, name: str) -> NDArray[np.float64]:
         """(n_docs,) the score of each one's first span, NaN where there is none."""
@@ -180,7 +180,7 @@ class _Documents:
                 ]
         assert self._batch.raw is not None
         for i, raw in enumerate(self._batch.raw):
-            document = _DOCUMENT.decode(raw.as_buffer())
+            document = _DOCUMENT.decode(raw)
             own = {name: values[i] for name, values in columns.items() if values[i]}
             for array in self._raw:
                 own |= _ATTRIBUTES.decode(array[i].as_py())

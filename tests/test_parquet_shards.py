@@ -43,7 +43,7 @@ def documents(out: str) -> list[Any]:
     found = []
     for path in sorted(Path(out, "documents").iterdir()):
         for batch in DocumentReader(Source(str(path), keep_raw=True)):
-            found += [json.loads(raw.as_py()) for raw in batch.raw]
+            found += [json.loads(bytes(raw)) for raw in batch.raw]
     return found
 
 

@@ -31,7 +31,7 @@ def real(shared_data: Path, source: str, n: int = N) -> list[dict[str, Any]]:
     path = sorted((shared_data / "corpus" / source / "documents").iterdir())[0]
     found = []
     for batch in DocumentReader(str(path), keep_raw=True):
-        found += [json.loads(raw.as_py()) for raw in batch.raw][::7]
+        found += [json.loads(bytes(raw)) for raw in batch.raw][::7]
         if len(found) >= n:
             break
     return [one for one in found if len(one["text"]) < 20_000][:n]
