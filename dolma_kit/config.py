@@ -617,8 +617,29 @@ class Tokenize(DocumentOptions, frozen=True, kw_only=True):
         Meta(description="auto: fastokens where it gives the ids of tokenizers."),
     ] = "auto"
     max_tokens_per_part: Annotated[
-        Count, Meta(description="A part-NNNNN.npy closes before it would hold more.")
-    ] = 2**32
+        Count | None,
+        Meta(description="A part-NNNNN.npy closes before it would hold more (default: 2^32)."),
+    ] = None
+    max_bytes_per_part: Annotated[
+        Count | None, Meta(description="The same in bytes; one of both.")
+    ] = None
+    bos_token_id: Annotated[TokenId | None, Meta(description="Id put before each document.")] = None
+    special_tokens: Annotated[
+        Literal["text", "parse"],
+        Meta(
+            description="Strings of special tokens in a text: text, so that no document ends "
+            "itself, or the tokens."
+        ),
+    ] = "text"
+    compat: Annotated[
+        Literal["dolma"] | None,
+        Meta(
+            description="dolma: strip texts, parse special tokens, and add BOS and EOS only where "
+            "they are missing, as `dolma tokens` does."
+        ),
+    ] = None
+    shuffle: Annotated[bool, Meta(description="Shuffle all documents, over all parts.")] = False
+    seed: Annotated[int, Meta(description="Key of the shuffle.", ge=-(2**63), le=2**63 - 1)] = 6198
 
 
 class Recipe(Options, frozen=True, kw_only=True):

@@ -147,7 +147,16 @@ class BucketTask:
 
 def sort_bucket(task: BucketTask) -> Result:
     """Sort a bucket's lines by their keys, and write them as members of a piece."""
-    blocks, keys, sizes = _bucket_of(task)
+    lines: Any = [(line, 1) for line in sorted_lines(task.spills, task.bucket)]
+    writer = shards.PieceWriter([task.piece])
+    with writer:
+        writer.add(shards.members(lines, (0,), task.compression, task.max_bytes))
+    return Result(documents=len(lines), outputs=writer.outputs)
+
+
+def sorted_lines(spills: Sequence[Spill], bucket: int) -> list[memoryview]:
+    """All lines of a bucket in the order of their keys, and of equal ones by file and line."""
+    blocks, keys, sizes = _bucket_of(spills, bucket)
     lines: list[memoryview] = []
     for block, of_block in zip(blocks, sizes, strict=True):
         ends = np.cumsum(of_block)
@@ -155,19 +164,15 @@ def sort_bucket(task: BucketTask) -> Result:
         bounds = zip((ends - of_block).tolist(), ends.tolist(), strict=True)
         lines += [view[a:b] for a, b in bounds]
     order = np.argsort(np.concatenate([np.zeros(0, np.uint64), *keys]), kind="stable")
-    writer = shards.PieceWriter([task.piece])
-    with writer:
-        chosen: Any = [(lines[i], 1) for i in order.tolist()]
-        writer.add(shards.members(chosen, (0,), task.compression, task.max_bytes))
-    return Result(documents=len(order), outputs=writer.outputs)
+    return [lines[i] for i in order.tolist()]
 
 
 def _bucket_of(
-    task: BucketTask,
+    spills: Sequence[Spill], bucket: int
 ) -> tuple[list[bytes], list[NDArray[np.uint64]], list[NDArray[np.int64]]]:
     """A bucket's lines, joined, with keys and sizes (n,) of each block, by file and run."""
     blocks, all_keys, all_sizes = [], [], []
-    for spill in task.spills:
+    for spill in spills:
         index = np.memmap(spill.index, np.uint8, "r")
         n_runs = int(index[:8].view("<i8")[0])
         end = 8 + n_runs * spill.n_buckets * 8
@@ -176,8 +181,8 @@ def _bucket_of(
         row = first = 0
         with open(spill.lines, "rb") as stream:
             for of_run in counts:
-                before = row + int(of_run[: task.bucket].sum())
-                after = before + int(of_run[task.bucket])
+                before = row + int(of_run[:bucket].sum())
+                after = before + int(of_run[bucket])
                 last = row + int(of_run.sum())
                 sizes = rows[before:after, 1].astype(np.int64)
                 stream.seek(first + int(rows[row:before, 1].sum()))

@@ -36,7 +36,8 @@ RECORD_NAME = "tokens.json"
 NAME_PATTERNS = ("part-[0-9]*.npy", "part-[0-9]*.csv.gz", "part-[0-9]*.docs.parquet", RECORD_NAME)
 COPY_BYTES = 8 << 20
 CSV_MEMBER_CHARACTERS = 4 << 20
-ROWS_IN_GROUP = 1 << 16
+#: few enough that one of them is read in less than a millisecond, to find a document in it
+ROWS_IN_GROUP = 1 << 12
 NUMPY_DTYPES: dict[Dtype, str] = {"uint16": "<u2", "uint32": "<u4"}
 
 SCHEMA = pa.schema(
@@ -73,6 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     encoder: str
     eos_token_id: int
     pad_token_id: int | None
+    bos_token_id: int | None = None
     vocab_size: int
     dtype: Dtype
     sequence_length: int
@@ -154,9 +156,9 @@ class PartWriter:
             self._table.close()
             self._csv.close()
 
-    def append(self, ids: IO[bytes], itemsize: int, rows: pa.RecordBatch, src: str) -> None:
-        """Append documents: `rows` has their `tokens`, `id`, `loc` and `source`, `ids` is at the
-        first of their tokens and is read to their last. VerificationError if it ends before."""
+    def append(self, ids: IO[bytes], itemsize: int, rows: pa.RecordBatch) -> None:
+        """Append documents: `rows` has their `tokens`, `id`, `src`, `loc` and `source`, `ids` is at
+        the first of their tokens and is read to their last. VerificationError if it ends before."""
         lengths: NDArray[np.int64] = rows.column("tokens").to_numpy()
         ends = self.tokens + np.cumsum(lengths)
         n_tokens = int(ends[-1]) - self.tokens
@@ -172,7 +174,7 @@ class PartWriter:
             pa.array(ends - lengths),
             pa.array(ends),
             rows.column("id"),
-            pa.repeat(pa.scalar(src, pa.string()), len(rows)),
+            rows.column("src"),
             rows.column("loc"),
             rows.column("source"),
         ]
@@ -247,20 +249,41 @@ def _too_short(name: str, n_bytes: int) -> VerificationError:
     return VerificationError(f"{name} is {n_bytes} bytes short: run again with --overwrite")
 
 
-def with_eos(
-    ids: NDArray[np.uint32], offsets: NDArray[np.int64], eos_token_id: int, dtype: Dtype
-) -> NDArray[Any]:
-    """The ids of documents, EOS after each, as they stand on disk: (n_ids + n_docs,) of the dtype.
+def framed(
+    ids: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    eos_token_id: int,
+    dtype: Dtype,
+    *,
+    bos_token_id: int | None = None,
+    only_missing: bool = False,
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The ids of documents as they stand on disk, (n_stored,) of the dtype: BOS before each, if
+    there is one, EOS after each; with `only_missing` not where a text's own ids begin or end so.
 
-    >>> with_eos(np.array([5, 6, 7], np.uint32), np.array([0, 2, 3]), 1, "uint16").tolist()
-    [5, 6, 1, 7, 1]
+    `offsets` (n_docs + 1,) are those of documents that have ids; those of the stored ones are the
+    second value.
+
+    >>> ids, ends = framed(np.array([5, 6, 7], np.uint32), np.array([0, 2, 3]), 1, "uint16")
+    >>> ids.tolist(), ends.tolist()
+    ([5, 6, 1, 7, 1], [0, 3, 5])
     """
     assert not len(ids) or ids.max() <= np.iinfo(NUMPY_DTYPES[dtype]).max, "an id beyond the dtype"
     n_docs = len(offsets) - 1
-    stored = np.empty(len(ids) + n_docs, NUMPY_DTYPES[dtype])
-    at_eos = offsets[1:] + np.arange(n_docs)
+    needs_bos, needs_eos = np.zeros(n_docs, np.bool_), np.ones(n_docs, np.bool_)
+    if bos_token_id is not None:
+        needs_bos[:] = True
+    if only_missing:
+        needs_bos &= ids[offsets[:-1]] != bos_token_id
+        needs_eos &= ids[offsets[1:] - 1] != eos_token_id
+    lengths = np.diff(offsets) + needs_bos + needs_eos
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    stored = np.empty(ends[-1], NUMPY_DTYPES[dtype])
     is_text = np.ones(len(stored), np.bool_)
-    is_text[at_eos] = False
-    stored[at_eos] = eos_token_id
+    for needs, places, token_id in (
+        (needs_bos, ends[:-1], bos_token_id), (needs_eos, ends[1:] - 1, eos_token_id),
+    ):  # fmt: skip
+        stored[places[needs]] = token_id or 0
+        is_text[places[needs]] = False
     stored[is_text] = ids
-    return stored
+    return stored, ends

@@ -66,6 +66,10 @@ class TokenizerFile:
         """The id itself, or None; ConfigError where it is unknown."""
         return None if token_id is None else self._require(token_id, "pad_token_id")
 
+    def require_bos(self, token_id: int | None) -> int | None:
+        """The id itself, or None; ConfigError where it is unknown."""
+        return None if token_id is None else self._require(token_id, "bos_token_id")
+
     def _require(self, token_id: int, key: str) -> int:
         if token_id not in self.ids:
             raise ConfigError(

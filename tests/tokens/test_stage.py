@@ -84,6 +84,7 @@ def test_golden(
         "encoder": encoder.version("fastokens"),
         "eos_token_id": EOS_ID,
         "pad_token_id": None,
+        "bos_token_id": None,
         "vocab_size": EOS_ID + 1,
         "dtype": "uint16",
         "sequence_length": 4,
@@ -100,6 +101,7 @@ def test_golden(
     assert [p.name for p in (out / ".dolma-kit").iterdir() if p.name == "tmp"] == []
     assert summary.counts == {
         "tokens": 8, "parts": 1, "instances": 2, "empty": 0, "eos_in_text": 0,
+        "special_in_text": {},
         "encoder": encoder.version("fastokens"), "warnings": [],
     }  # fmt: skip
     assert (summary.documents, summary.outputs) == (3, [str(out)])

@@ -23,6 +23,7 @@ ROWS = pa.record_batch(
         "loc": [1, 3, 4],
         "source": ["web", None, "web"],
         "tokens": [2, 3, 1],
+        "src": ["documents/a.jsonl.gz"] * 3,
     }
 )
 IDS = np.array([7, 9, 1, 2, 9, 9], "<u2").tobytes()
@@ -37,7 +38,7 @@ def write(
     stored = folder.parent / f"{folder.name}.ids"
     stored.write_bytes(ids)
     with stored.open("rb") as stream, store.PartWriter(str(folder), 0, threads) as part:
-        part.append(stream, 2, rows, "documents/a.jsonl.gz")
+        part.append(stream, 2, rows)
     return part
 
 
@@ -52,7 +53,7 @@ def test_threads_copy_to_the_same_places(
     with ThreadPoolExecutor(n_threads) as threads, stored.open("rb", buffering=0) as stream:
         with store.PartWriter(str(tmp_path / "out"), 0, threads) as part:
             for n in (1, 9_999, 7_000, 3_000):
-                part.append(stream, 2, ROWS.slice(0, 1).set_column(3, "tokens", pa.array([n])), "s")
+                part.append(stream, 2, ROWS.slice(0, 1).set_column(3, "tokens", pa.array([n])))
         assert stream.read() == b""
     assert part.tokens == len(ids)
     assert np.array_equal(np.fromfile(tmp_path / "out" / "part-00000.npy", "<u2"), ids)
@@ -106,6 +107,7 @@ def test_golden_tokens_json(tmp_path: Path) -> None:
   "encoder": "fastokens 0.3.5",
   "eos_token_id": 9,
   "pad_token_id": null,
+  "bos_token_id": null,
   "vocab_size": 10,
   "dtype": "uint16",
   "sequence_length": 2048,
@@ -131,7 +133,7 @@ def test_row_groups_and_statistics_allow_a_search(
     monkeypatch.setattr(store, "CSV_MEMBER_CHARACTERS", 100)
     with store.PartWriter(str(tmp_path), 0) as part:
         for _ in range(5):
-            part.append(io.BytesIO(IDS), 2, ROWS, "s")
+            part.append(io.BytesIO(IDS), 2, ROWS)
     found = pq.read_metadata(tmp_path / "part-00000.docs.parquet")
     groups = [found.row_group(i) for i in range(found.num_row_groups)]
     assert [group.num_rows for group in groups] == [4, 4, 4, 3]
