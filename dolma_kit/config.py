@@ -642,6 +642,71 @@ class Tokenize(DocumentOptions, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(description="Key of the shuffle.", ge=-(2**63), le=2**63 - 1)] = 6198
 
 
+class CountTokens(DocumentOptions, frozen=True, kw_only=True):
+    """Count the tokens of documents, by source, without writing any.
+
+    What `tokenize` would write, EOS included.
+    """
+
+    tokenizer: Annotated[
+        str, Meta(description="A tokenizer.json, a folder that holds one, or a hub id.")
+    ] = ""
+    encoder: Annotated[
+        Literal["auto", "fastokens", "tokenizers"],
+        Meta(description="auto: fastokens where it gives the ids of tokenizers."),
+    ] = "auto"
+    special_tokens: Annotated[
+        Literal["text", "parse"],
+        Meta(description="Strings of special tokens in a text: text, or the tokens."),
+    ] = "text"
+
+
+class Reshard(Options, frozen=True, kw_only=True):
+    """Write token files again: other sizes, a sample or copies, shuffled or as they stand.
+
+    Token files are folders with a tokens.json, or of the Dolma toolkit with --dtype.
+    """
+
+    tokens: Annotated[
+        list[str], Meta(description="Token folders or .npy files.", extra={"argument": True})
+    ] = []
+    out: Annotated[str, Meta(description="Folder to write to.")] = ""
+    rate: Annotated[
+        float,
+        Meta(
+            description="How often each document is taken: 0.5 a half, by a hash of its id; 2.5 "
+            "twice, and half of them once more.",
+            gt=0,
+            le=100,
+        ),
+    ] = 1.0
+    max_tokens_per_part: Annotated[
+        Count | None,
+        Meta(description="A part-NNNNN.npy closes before it would hold more (default: 2^32)."),
+    ] = None
+    max_bytes_per_part: Annotated[
+        Count | None, Meta(description="The same in bytes; one of both.")
+    ] = None
+    shuffle: Annotated[bool, Meta(description="Shuffle all documents, over all parts.")] = False
+    seed: Annotated[
+        int,
+        Meta(description="Key of the shuffle and of the sample.", ge=-(2**63), le=2**63 - 1),
+    ] = 6198
+    dtype: Annotated[
+        Literal["uint16", "uint32"] | None,
+        Meta(description="Of token files that have no tokens.json."),
+    ] = None
+    eos_token_id: Annotated[
+        TokenId | None, Meta(description="Recorded, where no tokens.json says it.")
+    ] = None
+    sequence_length: Annotated[
+        Count | None, Meta(description="Recorded (default: as tokens.json says, or 2048).")
+    ] = None
+
+    def deciding(self) -> dict[str, Any]:
+        return {k: v for k, v in super().deciding().items() if k not in {"tokens", "out"}}
+
+
 class Recipe(Options, frozen=True, kw_only=True):
     """Run the stages of a recipe, one after the other.
 

@@ -60,6 +60,7 @@ def commands() -> typer.Typer:
         list,
         stages,
         status,
+        tokens,
         trace,
         train_classifier,
     )
@@ -69,6 +70,7 @@ def commands() -> typer.Typer:
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)
+    tokens.add_to(app)
     language_models.add_to(app)
     list.add_to(app)
     inspect.add_to(app)

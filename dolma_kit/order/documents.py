@@ -16,7 +16,8 @@ import csv
 import gzip
 import os
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,7 @@ SCHEMA = pa.schema(
     ]
 )
 SUFFIXES = (".docs.parquet", ".csv.gz")
+CSV_ROWS = 1 << 16
 
 
 class Document(NamedTuple):
@@ -154,8 +156,14 @@ def read_table(path: str, tokens: TokenFile) -> DocumentTable:
 
     DataError for a file that is not of that format, VerificationError for one of other tokens.
     """
-    read = _read_parquet if path.endswith(SUFFIXES[0]) else _read_csv
-    return DocumentTable(path, read(path), tokens)
+    return DocumentTable(path, read_rows(path), tokens)
+
+
+def read_rows(path: str) -> pa.Table:
+    """The rows of a `.docs.parquet` or a `.csv.gz`, of SCHEMA; DataError for another file."""
+    if path.endswith(SUFFIXES[0]):
+        return _read_parquet(path)
+    return pa.Table.from_batches(stream_csv(path), SCHEMA)
 
 
 def _read_parquet(path: str) -> pa.Table:
@@ -170,8 +178,9 @@ def _read_parquet(path: str) -> pa.Table:
     return rows
 
 
-def _read_csv(path: str) -> pa.Table:
-    starts, ends, ids, srcs, locs = [], [], [], [], []
+def stream_csv(path: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a `.csv.gz`, CSV_ROWS at a time, of SCHEMA; DataError for another file."""
+    columns: list[list[Any]] = [[] for _ in range(5)]
     line = 0
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
@@ -179,11 +188,12 @@ def _read_csv(path: str) -> pa.Table:
             for row in rows:
                 line = rows.line_num
                 start, end, doc_id, src, loc = row
-                starts.append(int(start))
-                ends.append(int(end))
-                ids.append(doc_id)
-                srcs.append(src)
-                locs.append(int(loc))
+                values = (int(start), int(end), doc_id, src, int(loc))
+                for column, value in zip(columns, values, strict=True):
+                    column.append(value)
+                if len(columns[0]) == CSV_ROWS:
+                    yield _batch(columns)
+                    columns = [[] for _ in range(5)]
     except UnicodeDecodeError as error:
         raise DataError(path, line + 1, str(error)) from None
     except ValueError as error:  # not five fields, or one that is no number
@@ -192,5 +202,9 @@ def _read_csv(path: str) -> pa.Table:
         raise DataError(path, line + 1, str(error)) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(path, None, f"broken or truncated gzip: {error}") from None
-    source = pa.nulls(len(ids), pa.string())
-    return pa.table([starts, ends, ids, srcs, locs, source], schema=SCHEMA)
+    yield _batch(columns)
+
+
+def _batch(columns: list[list[Any]]) -> pa.RecordBatch:
+    source = pa.nulls(len(columns[0]), pa.string())
+    return pa.record_batch([*columns, source], schema=SCHEMA)

@@ -48,7 +48,8 @@ def join(task: JoinTask) -> Result:
         os.unlink(os.path.join(task.out, store.RECORD_NAME))
     parts, outputs = _write_parts(task)
     n_tokens = sum(part.tokens for part in parts)
-    outputs.append(_copy_tokenizer(task))
+    if task.tokenizer:  # token files of others may come without one
+        outputs.append(_copy_tokenizer(task))
     record = msgspec.structs.replace(
         task.record,
         documents=totals.documents - totals.empty,
