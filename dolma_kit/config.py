@@ -640,6 +640,10 @@ class Tokenize(DocumentOptions, frozen=True, kw_only=True):
     ] = None
     shuffle: Annotated[bool, Meta(description="Shuffle all documents, over all parts.")] = False
     seed: Annotated[int, Meta(description="Key of the shuffle.", ge=-(2**63), le=2**63 - 1)] = 6198
+    layout: Annotated[
+        Literal["olmo", "megatron"],
+        Meta(description="olmo: part-NNNNN.npy; megatron: .bin and .idx, a sequence a document."),
+    ] = "olmo"
 
 
 class CountTokens(DocumentOptions, frozen=True, kw_only=True):

@@ -147,7 +147,7 @@ def index_ids(
         str | None, typer.Option(metavar="DIR", help="For intermediate files (default: beside it).")
     ] = None,
 ) -> None:
-    """Make the index from ids to documents that `trace doc` and `inspect --id` use."""
+    """Make the index from ids to documents that `tokens inspect --id` uses."""
     from dolma_kit.tokens import id_index
     from dolma_kit.tokens.folder import open_folder
 

@@ -32,6 +32,7 @@ class JoinTask:
     tokenizer: str
     record: store.Record  # its counts and parts are filled in
     threads: int = 1
+    layout: store.Layout = "olmo"
 
 
 def join(task: JoinTask) -> Result:
@@ -99,7 +100,7 @@ def _write_parts(task: JoinTask) -> tuple[list[store.Part], list[str]]:
             pool = threads.enter_context(ThreadPoolExecutor(min(task.threads, COPYING_THREADS)))
 
         def next_part() -> store.PartWriter:
-            return writing.enter_context(store.PartWriter(task.out, len(parts), pool))
+            return writing.enter_context(store.PartWriter(task.out, len(parts), pool, task.layout))
 
         def close(part: store.PartWriter) -> None:
             outputs.extend(part.outputs)

@@ -171,6 +171,7 @@ def _plan(settings: Tokenize) -> tuple[Plan, str | None]:
             tokenizer=tokenizer.path,
             record=record,
             threads=settings.workers or usable_cpus(),
+            layout=settings.layout,
         ),
         inputs=inputs,
         folder=settings.out,

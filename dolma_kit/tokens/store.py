@@ -3,6 +3,7 @@
     part-00000.npy            token ids, raw little-endian uint16 or uint32, no header
     part-00000.csv.gz         start,end,id,src,loc: Dolma's, no header, lines end with \\r\\n
     part-00000.docs.parquet   the same and `source` (null where a document has none)
+    part-00000.bin, .idx      in Megatron's layout instead of the .npy (see `write_idx`)
     tokens.json               tokenizer, encoder, ids of EOS and PAD, dtype, sizes (`Record`)
 
 A row a document, in the order of its tokens [start, end), the EOS that ends it included; `src` is
@@ -33,7 +34,10 @@ from dolma_kit.tokens.tokenizer_file import Dtype
 VERSION = 1
 RECORD_NAME = "tokens.json"
 #: glob patterns of what lies in the folder, but for the copy of the tokenizer
-NAME_PATTERNS = ("part-[0-9]*.npy", "part-[0-9]*.csv.gz", "part-[0-9]*.docs.parquet", RECORD_NAME)
+NAME_PATTERNS = (
+    *(f"part-[0-9]*{suffix}" for suffix in (".npy", ".bin", ".idx", ".csv.gz", ".docs.parquet")),
+    RECORD_NAME,
+)
 COPY_BYTES = 8 << 20
 CSV_MEMBER_CHARACTERS = 4 << 20
 #: few enough that one of them is read in less than a millisecond, to find a document in it
@@ -55,6 +59,11 @@ ENCODINGS = {
     "end": "DELTA_BINARY_PACKED",
     "loc": "DELTA_BINARY_PACKED",
 }
+
+
+Layout = Literal["olmo", "megatron"]
+#: Megatron's codes of dtypes: it has no uint32, but ids below 2^31 are the same bytes as int32
+IDX_CODES = {2: 8, 4: 4}
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,10 +115,22 @@ class PartWriter:
     each stretch to its place, until the block ends.
     """
 
-    def __init__(self, folder: str, index: int, threads: Executor | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        index: int,
+        threads: Executor | None = None,
+        layout: Layout = "olmo",
+    ) -> None:
         self.name = part_name(index)
         stem = os.path.join(folder, self.name)
-        self.outputs = [stem + suffix for suffix in (".npy", ".csv.gz", ".docs.parquet")]
+        self._suffix = ".npy" if layout == "olmo" else ".bin"
+        self.outputs = [stem + suffix for suffix in (self._suffix, ".csv.gz", ".docs.parquet")]
+        self._idx = f"{stem}.idx" if layout == "megatron" else None
+        if self._idx is not None:
+            self.outputs.append(self._idx)
+        self._lengths: list[NDArray[np.int64]] = []
+        self._itemsize = 0
         self.documents = 0
         self.tokens = 0
         self._stack = contextlib.ExitStack()
@@ -121,7 +142,7 @@ class PartWriter:
     def __enter__(self) -> PartWriter:
         with contextlib.ExitStack() as opening:
             ids, rows, table = (
-                opening.enter_context(files.write_atomically(path)) for path in self.outputs
+                opening.enter_context(files.write_atomically(path)) for path in self.outputs[:3]
             )
             self._ids: IO[bytes] = ids
             self._csv = _CsvWriter(rows)
@@ -155,11 +176,17 @@ class PartWriter:
             self._write_row_groups(at_least=1)
             self._table.close()
             self._csv.close()
+        if self._idx is not None:
+            lengths = np.concatenate([np.zeros(0, np.int64), *self._lengths])
+            write_idx(self._idx, lengths, self._itemsize)
 
     def append(self, ids: IO[bytes], itemsize: int, rows: pa.RecordBatch) -> None:
         """Append documents: `rows` has their `tokens`, `id`, `src`, `loc` and `source`, `ids` is at
         the first of their tokens and is read to their last. VerificationError if it ends before."""
         lengths: NDArray[np.int64] = rows.column("tokens").to_numpy()
+        self._itemsize = itemsize
+        if self._idx is not None:
+            self._lengths.append(lengths)
         ends = self.tokens + np.cumsum(lengths)
         n_tokens = int(ends[-1]) - self.tokens
         if self._threads is None:
@@ -187,7 +214,7 @@ class PartWriter:
         self.tokens += n_tokens
 
     def part(self) -> Part:
-        return Part(path=f"{self.name}.npy", documents=self.documents, tokens=self.tokens)
+        return Part(path=f"{self.name}{self._suffix}", documents=self.documents, tokens=self.tokens)
 
     def _write_row_groups(self, at_least: int) -> None:
         """Row groups of ROWS_IN_GROUP, wherever the batches that came were cut."""
@@ -198,6 +225,27 @@ class PartWriter:
         self._table.write_table(table.slice(0, n_rows), row_group_size=ROWS_IN_GROUP)
         rest = table.slice(n_rows)
         self._pending, self._pending_rows = rest.to_batches(), len(rest)
+
+
+def write_idx(path: str, lengths: NDArray[np.int64], itemsize: int) -> None:
+    """The index beside a `.bin` for documents of these lengths in tokens (n,), as Megatron-LM reads
+    it (`megatron/core/datasets/indexed_dataset.py`).
+
+    9 bytes `MMIDIDX` and two zeros; version 1 (u64); the dtype's code (u8); how many sequences
+    (u64) and document bounds (u64); lengths (int32), first bytes (int64), bounds (int64).
+    """
+    n = len(lengths)
+    if n and lengths.max() > np.iinfo(np.int32).max:
+        raise VerificationError(
+            f"{path}: a document of {lengths.max()} tokens is too long for Megatron's layout"
+        )
+    starts = (np.cumsum(lengths) - lengths) * itemsize
+    with files.write_atomically(path) as stream:
+        stream.write(b"MMIDIDX\x00\x00" + np.array(1, "<u8").tobytes())
+        stream.write(bytes([IDX_CODES.get(itemsize, 4)]) + np.array([n, n + 1], "<u8").tobytes())
+        stream.write(lengths.astype("<i4").tobytes())
+        stream.write(starts.astype("<i8").tobytes())
+        stream.write(np.arange(n + 1, dtype="<i8").tobytes())
 
 
 class _CsvWriter:

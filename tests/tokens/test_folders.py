@@ -285,3 +285,62 @@ def test_what_cannot_be_opened_or_written(folder: Path, tmp_path: Path) -> None:
     (folder / "tokens.json").write_text("{")
     with pytest.raises(DataError, match=r"tokens\.json"):
         open_folder(str(folder))
+
+
+def read_megatron(stem: Path) -> list[list[int]]:
+    """Documents as Megatron-LM's IndexedDataset reads them."""
+    index = stem.with_suffix(".idx").read_bytes()
+    assert index[:9] == b"MMIDIDX\x00\x00"
+    version, code = np.frombuffer(index, "<u8", 1, 9)[0], index[17]
+    n_sequences, n_bounds = np.frombuffer(index, "<u8", 2, 18).tolist()
+    assert version == 1
+    dtype = {8: "<u2", 4: "<i4"}[code]
+    lengths = np.frombuffer(index, "<i4", n_sequences, 34)
+    pointers = np.frombuffer(index, "<i8", n_sequences, 34 + lengths.nbytes)
+    bounds = np.frombuffer(index, "<i8", n_bounds, 34 + lengths.nbytes + pointers.nbytes)
+    assert len(index) == 34 + lengths.nbytes + pointers.nbytes + bounds.nbytes
+    assert bounds.tolist() == list(range(n_sequences + 1))
+    data = stem.with_suffix(".bin").read_bytes()
+    return [
+        np.frombuffer(data, dtype, n, at).tolist()
+        for n, at in zip(lengths.tolist(), pointers.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("highest", [None, 100_000])
+def test_megatrons_layout(
+    make_tokenizer: MakeTokenizer, make_documents: MakeDocuments, tmp_path: Path,
+    highest: int | None,
+) -> None:  # fmt: skip
+    def more(content: Any) -> None:
+        if highest is not None:  # ids that need 32 bits
+            content["added_tokens"].append(
+                {"id": highest, "content": "<high>", "special": False, "single_word": False,
+                 "lstrip": False, "rstrip": False, "normalized": False}
+            )  # fmt: skip
+
+    tokenizer = make_tokenizer(change=more)
+    documents = make_documents([f"text {i} <high>" for i in range(30)])
+    keys = {"max_tokens_per_part": 120}
+    run(documents, tokenizer, tmp_path / "m", layout="megatron", **keys)
+    run(documents, tokenizer, tmp_path / "o", **keys)
+    parts = sorted((tmp_path / "m").glob("*.bin"))
+    assert len(parts) > 2
+    assert not list((tmp_path / "m").glob("*.npy"))
+    for part in parts:
+        other = tmp_path / "o" / part.with_suffix(".npy").name
+        assert part.read_bytes() == other.read_bytes()
+        table = pq.read_table(part.with_suffix(".docs.parquet"))
+        ids = np.fromfile(part, "<u2" if highest is None else "<u4").tolist()
+        expected = [ids[a:b] for a, b in zip(*(table[n].to_pylist() for n in ("start", "end")),
+                                             strict=True)]  # fmt: skip
+        assert read_megatron(part) == expected
+    opened = open_folder(str(tmp_path / "m"))
+    assert verifying.verify(opened).faults == []
+    assert lookup.PartLookup(opened.parts[0]).at(0).document.id == "a-0"
+
+
+def test_an_index_of_megatrons_for_the_longest_document(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="too long for Megatron's layout"):
+        store.write_idx(str(tmp_path / "a.idx"), np.array([2**31]), 2)
+    assert not list(tmp_path.iterdir())
