@@ -665,6 +665,36 @@ class CountTokens(DocumentOptions, frozen=True, kw_only=True):
     ] = "text"
 
 
+class Chat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Write conversations for fine-tuning: input_ids.npy and label_mask.npy, as OLMo reads them.
+
+    A line of the files is {"messages": [{"role": "user", "content": "..."}, ...]}.
+    """
+
+    conversations: Annotated[
+        list[str], Meta(description="Files or globs of JSONL.", extra={"argument": True})
+    ] = []
+    tokenizer: Annotated[
+        str, Meta(description="A tokenizer.json, a folder that holds one, or a hub id.")
+    ] = ""
+    eos_token_id: Annotated[
+        TokenId | None, Meta(description="Id put after what an assistant says.")
+    ] = None
+    pad_token_id: Annotated[
+        TokenId | None, Meta(description="Id that fills an instance (default: EOS).")
+    ] = None
+    out: Annotated[str, Meta(description="Folder to write to.")] = ""
+    template: Annotated[
+        str, Meta(description="tulu, chatml, or a YAML file of the keys of a template.")
+    ] = "tulu"
+    sequence_length: Annotated[Count, Meta(description="Tokens of an instance.")] = 2048
+    encoder: Annotated[
+        Literal["auto", "fastokens", "tokenizers"],
+        Meta(description="auto: fastokens where it gives the ids of tokenizers."),
+    ] = "auto"
+    overwrite: Annotated[bool, Meta(description="Replace what is there.")] = False
+
+
 class Reshard(Options, frozen=True, kw_only=True):
     """Write token files again: other sizes, a sample or copies, shuffled or as they stand.
 

@@ -9,7 +9,7 @@ import typer
 
 from dolma_kit.cli.options import command_for
 from dolma_kit.cli.stages import describe
-from dolma_kit.config import CountTokens, Reshard
+from dolma_kit.config import Chat, CountTokens, Reshard
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="Token folder, or one .npy file.")]
 Dtype = Annotated[
@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     tokens.command("verify")(verify)
     tokens.command("reshard")(command_for(Reshard, _reshard))
     tokens.command("index-ids")(index_ids)
+    tokens.command("chat")(command_for(Chat, _chat))
     app.add_typer(tokens, name="tokens")
 
 
@@ -48,6 +49,17 @@ def _reshard(settings: Reshard, dry_run: bool) -> None:
         typer.echo(describe(settings, resharding.plan(settings)))
     else:
         typer.echo(msgspec.json.encode(resharding.reshard(settings)).decode())
+
+
+def _chat(settings: Chat, dry_run: bool) -> None:
+    from dolma_kit.tokens import chat
+
+    if dry_run:
+        typer.echo(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode())
+        return
+    made = chat.chat(settings)
+    said = msgspec.to_builtins(made) | {"command": "tokens chat", "outputs": [settings.out]}
+    typer.echo(msgspec.json.encode(said).decode())
 
 
 def inspect(
