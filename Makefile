@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Everything is pinned in constraints.txt, so pip has nothing to search for.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: all demo test lint types tests docs bench faults clean
+.PHONY: all demo test lint types tests docs bench faults fuzz clean
 all: test
 
 $(BIN)/python:
@@ -44,6 +44,10 @@ bench: $(VENV)/installed-test
 
 faults: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.faults --kills 200
+
+# Needs DOLMA_KIT_DATA; takes some minutes.
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m tests.tokens.equal_ids $(DOLMA_KIT_DATA)
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache

@@ -111,8 +111,11 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()  # also after an error, while the stream is open: pyarrow complains otherwise
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None:
+            self.close()
+        elif self._is_parquet:
+            parquet.give_up(self._parquet)
 
 
 class _DolmaRow(msgspec.Struct):

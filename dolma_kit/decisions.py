@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import files
+from dolma_kit import files, parquet
 from dolma_kit.ledger import Result
 
 if TYPE_CHECKING:
@@ -164,7 +164,6 @@ class JoinTask:
 def join(task: JoinTask) -> Result:
     """Write the file, a row group at a time."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from dolma_kit.shares import composition, solving
 
@@ -172,7 +171,7 @@ def join(task: JoinTask) -> Result:
     counter = composition.Counter()
     with (
         files.write_atomically(task.output) as output,
-        pq.ParquetWriter(output, schema(), compression="zstd") as writer,
+        parquet.writing(output, schema(), compression="zstd") as writer,
     ):
         held: list[pa.RecordBatch] = []
         for rows in _rows_of(task.pieces):

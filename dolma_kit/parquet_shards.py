@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dolma_kit import files
+from dolma_kit import files, parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,10 +75,8 @@ def write(
 
 
 def _writer(sink: Any, fields: Fields) -> Any:
-    import pyarrow.parquet as pq
-
     # Dictionaries of texts that hardly repeat cost more than they save.
-    return pq.ParquetWriter(sink, schema(fields), compression="zstd", use_dictionary=["source"])
+    return parquet.writing(sink, schema(fields), compression="zstd", use_dictionary=["source"])
 
 
 def _row_groups(blocks: Iterator[bytes], max_bytes: int | None) -> Iterator[list[bytes]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import dolma_kit
+from dolma_kit import parquet
 from dolma_kit.decoding import Source
 from dolma_kit.documents import DocumentReader
 from dolma_kit.errors import ConfigError
@@ -122,3 +127,30 @@ def test_where_removed_documents_go_nothing_is_read(
     write_documents(place / "web/documents/x.jsonl.gz", LINES)
     with pytest.raises(ConfigError, match="lies in a folder that this mix writes to"):
         mix("out", "jsonl", stream={"removed": "web"})
+
+
+class FullDisk(io.BytesIO):
+    """Takes some bytes and no more."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 60_000:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("n_rows", [1000, 40_000])
+def test_a_parquet_file_on_a_full_disk_is_given_up_in_silence(
+    capfd: pytest.CaptureFixture[str], n_rows: int
+) -> None:
+    """pyarrow's own writer tries again when it is collected, and complains on stderr."""
+    schema = pa.schema([("id", pa.string())])
+    rows = pa.table([[f"{i * 7919 % 104729:x}" for i in range(n_rows)]], schema=schema)
+    stream = FullDisk()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pytest.raises(OSError, match="No space left"))
+        with parquet.writing(stream, schema) as writer:
+            for _ in range(200):
+                writer.write_table(rows)
+    del writer
+    gc.collect()
+    assert capfd.readouterr().err == ""

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dolma_kit import attribute_files, files
+from dolma_kit import attribute_files, files, parquet
 from dolma_kit.decontamination.deciding import Decided, decided_in
 from dolma_kit.decontamination.intervals import wilson
 from dolma_kit.decontamination.items import Item
@@ -414,7 +414,6 @@ def _write_all(
     task: ReportTask, report: dict[str, Any], rows: list[dict[str, Any]], sheet: list[list[Any]]
 ) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     report_path, items_path, sheet_path = task.outputs
     with files.write_atomically(report_path) as stream:
@@ -422,8 +421,11 @@ def _write_all(
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in ITEMS.items()])
     note = msgspec.json.encode({"version": VERSION, **task.made_by}, order="deterministic")
     schema = schema.with_metadata({attribute_files.METADATA_KEY: note})
-    with files.write_atomically(items_path) as output:
-        pq.write_table(pa.Table.from_pylist(rows, schema), output, compression="zstd")
+    with (
+        files.write_atomically(items_path) as output,
+        parquet.writing(output, schema, compression="zstd") as items,
+    ):
+        items.write_table(pa.Table.from_pylist(rows, schema))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SHEET)

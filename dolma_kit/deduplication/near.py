@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from dolma_kit import attribute_files, attributes, files, kernels
+from dolma_kit import attribute_files, attributes, files, kernels, parquet
 from dolma_kit.attributes import Format, Kind
 from dolma_kit.deduplication import keeping, linking
 from dolma_kit.deduplication.inputs import Inputs
@@ -318,7 +318,6 @@ def _write_list(task: ListTask) -> Result:
     cluster has others, then for those others."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     roots, sizes = _clusters(task.temporary)
     kept: dict[int, tuple[str, str, int]] = {}
@@ -333,7 +332,7 @@ def _write_list(task: ListTask) -> Result:
     schema = schema.with_metadata({attribute_files.METADATA_KEY: note})
     with (
         files.write_atomically(task.output) as output,
-        pq.ParquetWriter(output, schema, compression="zstd") as writer,
+        parquet.writing(output, schema, compression="zstd") as writer,
     ):
         for first, src, rows in _all_rows(task):
             span = slice(first, first + rows.num_rows)

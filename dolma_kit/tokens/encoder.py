@@ -80,7 +80,7 @@ def load(path: str, sha256: str, library: Library, *, with_special: bool = False
 def _load(path: str, sha256: str, library: Library, with_special: bool) -> Encoder:
     content = read(path, sha256)
     try:
-        return _LIBRARIES[library](content, with_special)
+        return LIBRARIES[library](content, with_special)
     except BaseException as error:
         if isinstance(error, ImportError) or not _is_library_failure(error):
             raise
@@ -195,7 +195,8 @@ class FastokensEncoder:
         return TokenizersEncoder(self._tokenizer_json, self._with_special)
 
 
-_LIBRARIES: dict[Library, Callable[[str, bool], Encoder]] = {
+#: how each library makes an encoder of a tokenizer.json
+LIBRARIES: dict[Library, Callable[[str, bool], Encoder]] = {
     "fastokens": FastokensEncoder,
     "tokenizers": TokenizersEncoder,
 }

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dolma_kit import files, shuffling
+from dolma_kit import files, parquet, shuffling
 from dolma_kit.documents import Batch
 from dolma_kit.errors import DataError
 from dolma_kit.execute.reading import Read, Sink
@@ -40,6 +40,7 @@ DOCUMENTS = pa.schema(
         pa.field("src", pa.string()),
     ]
 )
+TABLE: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["source", "src"]}
 ROWS_AT_ONCE = 1 << 16
 _LENGTH = struct.Struct("<I")
 
@@ -180,8 +181,11 @@ def sort_bucket(task: BucketTask) -> Result:
             stream.write(ids)
     ids_of, locs, sources, srcs = zip(*headers, strict=True) if headers else ((), (), (), ())
     table = pa.table([ids_of, locs, sources, sizes, srcs], schema=DOCUMENTS)
-    with files.write_atomically(outputs[1], synced=False) as stream:
-        pq.write_table(table, stream, compression="zstd", use_dictionary=["source", "src"])
+    with (
+        files.write_atomically(outputs[1], synced=False) as stream,
+        parquet.writing(stream, DOCUMENTS, **TABLE) as writer,
+    ):
+        writer.write_table(table)
     return Result(documents=len(headers), outputs=outputs)
 
 
@@ -203,9 +207,7 @@ class EncodedSink(Sink):
         self._ids, table = (
             stack.enter_context(files.write_atomically(o, synced=False)) for o in self._outputs
         )
-        self._table = stack.enter_context(
-            pq.ParquetWriter(table, DOCUMENTS, compression="zstd", use_dictionary=["source", "src"])
-        )
+        self._table = stack.enter_context(parquet.writing(table, DOCUMENTS, **TABLE))
 
     def take(self, answer: EncodedBatch) -> None:
         if answer.keyed is not None:

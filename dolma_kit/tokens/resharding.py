@@ -16,9 +16,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from dolma_kit import config, files, ledger, shuffling
+from dolma_kit import config, files, ledger, parquet, shuffling
 from dolma_kit.config import Reshard
 from dolma_kit.errors import ConfigError, VerificationError
 from dolma_kit.execute import Engine, Phase, Plan, Unit, engine_for, execute, usable_cpus
@@ -195,7 +194,7 @@ def take(task: TakeTask) -> Result:
             with (
                 files.write_atomically(f"{stem}.ids", synced=False) as stream,
                 files.write_atomically(f"{stem}.parquet", synced=False) as table,
-                pq.ParquetWriter(table, DOCUMENTS, compression="zstd") as writer,
+                parquet.writing(table, DOCUMENTS, compression="zstd") as writer,
             ):
                 for rows, copies in _taken(task):
                     _, own = _gathered(ids, rows, copies > threshold)

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dolma_kit import files
+from dolma_kit import files, parquet
 from dolma_kit.errors import VerificationError
 from dolma_kit.tokens.tokenizer_file import Dtype
 
@@ -166,8 +166,7 @@ class PartWriter:
         concurrent.futures.wait(self._copies)  # before the file that they write to is closed
         failures = (copy.exception() for copy in self._copies)
         if failed := error or next(filter(None, failures), None):
-            with contextlib.suppress(OSError, pa.ArrowException):
-                self._table.close()  # or it would close itself later, when its file is gone
+            parquet.give_up(self._table)
             self._stack.__exit__(type(failed), failed, trace)
             if error is None:
                 raise failed

@@ -52,6 +52,7 @@ def hidden(folder: Path) -> list[Path]:
 def check_one_line(command: Command, code: int = 1) -> str:
     """The command failed as it should; the line that it said."""
     assert (command.driver.returncode, command.out) == (code, ""), command.err
+    assert command.err.count("\n") == 1, command.err
     (line,) = command.err.splitlines()
     assert line.startswith("dolma-kit: ")
     return line

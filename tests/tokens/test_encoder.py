@@ -14,6 +14,7 @@ from dolma_kit.errors import ConfigError, VerificationError
 from dolma_kit.tokens import encoder, self_check, tokenizer_file
 from dolma_kit.tokens.encoder import Encoded, EncodingError, Library
 from dolma_kit.tokens.tokenizer_file import TokenizerFile
+from tests.tokens import equal_ids
 
 from .conftest import EMAIL, EOS, MakeTokenizer
 
@@ -167,6 +168,14 @@ def test_encoders_agree_with_olmos_tokenizers(shared_data: Path, name: str) -> N
         batch = next(iter(DocumentReader(str(path))))
         texts += [text[:20_000] for text in batch.texts[:: len(batch) // 8 + 1]]
     assert self_check.fault_of_fastokens(found, texts) is None
+
+
+@pytest.mark.parametrize("name", equal_ids.NAMES)
+def test_equal_ids_on_a_tenth_of_the_corpus(shared_data: Path, name: str) -> None:
+    n, n_bytes, odd = equal_ids.compare(shared_data, name, 10)
+    assert odd is None
+    assert n > 3000
+    assert n_bytes > 10_000_000
 
 
 def test_auto_works_without_fastokens(
