@@ -12,6 +12,7 @@ import _thread
 import collections
 import contextlib
 import gc
+import json
 import multiprocessing
 import os
 import pickle
@@ -21,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any
@@ -36,6 +38,7 @@ STOP_SECONDS = 5.0
 TASKS_AHEAD = 4  # of `map` for each worker, counted from the first that has no answer yet
 PRELOAD = "dolma_kit.execute.preload"  # by name: importing it is loading what it loads
 KERNELS_VARIABLE = "DOLMA_KIT_PRELOADED_KERNELS"
+CALL_VARIABLE = "DOLMA_KIT_PRELOADED_CALL"
 #: by which libraries with thread pools of their own are bound; fastokens has two
 THREADS_VARIABLES = (
     "RAYON_NUM_THREADS", "FASTOKENS_BPE_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
@@ -57,6 +60,16 @@ class LocalEngine:
         self._prepared: set[str] = set()
         if workers == 1:
             bound_threads(1)
+
+    def warm(self, module: str, function: str, *arguments: Any) -> None:
+        """Start the fork server now, and have it call a function before it forks workers: what that
+        keeps, all of them have. It must start no threads. For arguments that JSON has."""
+        if self.workers == 1 or self._pool:
+            return
+        multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
+        call = json.dumps([module, function, arguments])
+        with _without_main(), _environment((), call), _without_interrupts():
+            forkserver.ensure_running()
 
     def prepare(self, kernel_names: Sequence[str]) -> float:
         """Have kernels compiled and loaded, once for all workers; returns the seconds it took."""
@@ -363,8 +376,9 @@ def _without_interrupts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(kernel_names: Sequence[str]) -> Iterator[None]:
-    """What a fork server that starts now should know: which kernels, and where we are.
+def _environment(kernel_names: Sequence[str], call: str = "") -> Iterator[None]:
+    """What a fork server that starts now should know: which kernels, what to call, and where we
+    are.
 
     The latter because Python before 3.13 does not give its `sys.path` to the fork server, which
     then leaves out in silence what it cannot import.
@@ -373,10 +387,11 @@ def _environment(kernel_names: Sequence[str]) -> Iterator[None]:
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     os.environ["PYTHONPATH"] = here if before is None else os.pathsep.join((here, before))
     os.environ[KERNELS_VARIABLE] = " ".join(kernel_names)
+    os.environ[CALL_VARIABLE] = call
     try:
         yield
     finally:
-        del os.environ[KERNELS_VARIABLE], os.environ["PYTHONPATH"]
+        del os.environ[KERNELS_VARIABLE], os.environ[CALL_VARIABLE], os.environ["PYTHONPATH"]
         if before is not None:
             os.environ["PYTHONPATH"] = before
 

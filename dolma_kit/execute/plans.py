@@ -81,6 +81,7 @@ class Plan:
 class Engine(Protocol):
     """Runs units; `finished` is called in the driver, in whatever order they end.
 
+    `warm` may have workers call a function before they start, while the plan is still made.
     `prepare` has kernels compiled before units run, once and not in each worker, and returns the
     seconds that loading them took. `map` gives `work(task)` of each task, in their order, taking a
     bounded number of tasks ahead. `width` is how many units run at a time.
@@ -95,6 +96,8 @@ class Engine(Protocol):
     def map(
         self, work: Callable[[Any], Any], tasks: Iterable[Any], what: str
     ) -> Generator[Any, None, None]: ...
+
+    def warm(self, module: str, function: str, *arguments: Any) -> None: ...
 
     def prepare(self, kernel_names: Sequence[str]) -> float: ...
 

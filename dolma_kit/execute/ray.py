@@ -101,6 +101,9 @@ class RayEngine:
                 **quiet,
             )
 
+    def warm(self, module: str, function: str, *arguments: Any) -> None:
+        """Nothing: workers may be on other machines, and start as the cluster has room."""
+
     def prepare(self, kernel_names: Sequence[str]) -> float:
         """Have one worker compile kernels; the others of its machine find them on disk."""
         new = [name for name in kernel_names if name not in self._kernels]

@@ -67,7 +67,7 @@ def version(library: Library) -> str:
     return f"{library} {importlib.metadata.version(library)}"
 
 
-def load(path: str, sha256: str, library: Library, *, with_special: bool = False) -> Encoder:
+def load(path: str, sha256: str, library: Library, with_special: bool = False) -> Encoder:
     """The encoder of a tokenizer.json, once a process; up to a second, then nothing.
 
     `with_special` recognises special tokens in texts. VerificationError if the file is no longer

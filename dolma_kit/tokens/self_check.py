@@ -7,7 +7,11 @@ contractions in odd case, and the strings of the tokenizer's own added tokens.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import importlib.metadata
+import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,11 +20,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dolma_kit import downloads, files
 from dolma_kit.errors import ConfigError
 from dolma_kit.tokens import encoder
 from dolma_kit.tokens.encoder import Library
 from dolma_kit.tokens.tokenizer_file import TokenizerFile
 
+VERSION = 1  # of our texts
 UNASSIGNED_STEP = 16  # new scripts come in blocks of 16 code points
 LAST_SCRIPT = 0x323AF  # beyond it: tags, variation selectors, private use
 MAX_SAMPLE_CHARACTERS = 1 << 16
@@ -77,12 +83,36 @@ def choose(
     encoder.load(tokenizer.path, tokenizer.sha256, "tokenizers", with_special=with_special)
     note = None
     if wanted != "tokenizers":
-        texts = [*adversarial_texts(tokenizer), *_bounded(sample)]
-        if (note := fault_of_fastokens(tokenizer, texts, with_special)) is None:
+        note = _fault(tokenizer, list(_bounded(sample)), with_special)
+        if note is None:
             return Choice("fastokens", encoder.version("fastokens"), None)
         if wanted == "fastokens":
             raise ConfigError(f"{note}; use --encoder auto or tokenizers")
     return Choice("tokenizers", encoder.version("tokenizers"), note)
+
+
+def _fault(tokenizer: TokenizerFile, sample: list[str], with_special: bool) -> str | None:
+    """Why fastokens cannot stand in for the reference on our texts and the sample.
+
+    That it can on ours, which follow from the tokenizer, is remembered in the cache folder.
+    """
+    try:
+        names = [encoder.version("fastokens"), encoder.version("tokenizers")]
+    except importlib.metadata.PackageNotFoundError:
+        return fault_of_fastokens(tokenizer, sample, with_special)
+    said = [VERSION, tokenizer.sha256, *names, with_special, unicodedata.unidata_version]
+    name = hashlib.sha256(repr(said).encode()).hexdigest()
+    note = os.path.join(downloads.cache_folder(), "self_check", name)
+    if os.path.exists(note):
+        return fault_of_fastokens(tokenizer, sample, with_special)
+    texts = [*adversarial_texts(tokenizer), *sample]
+    found = fault_of_fastokens(tokenizer, texts, with_special)
+    if found is None:
+        with contextlib.suppress(OSError):  # a home that cannot be written to
+            os.makedirs(os.path.dirname(note), exist_ok=True)
+            with files.write_atomically(note) as stream:
+                stream.write(repr(said).encode() + b"\n")
+    return found
 
 
 def fault_of_fastokens(

@@ -53,6 +53,7 @@ def tokenize(
     settings = settings or config.build(Tokenize, keys)
     bound_threads(settings.workers or usable_cpus())  # before the libraries start theirs
     with engine_for(settings, engine) as running:
+        _warm(settings, running)
         made, note = _plan(settings)
         outcome = execute(made, settings, running)
     partial = settings.limit is not None
@@ -69,6 +70,18 @@ def tokenize(
         partial=partial,
         counts=joined.counts | {"warnings": warnings},
     )
+
+
+def _warm(settings: Tokenize, engine: Engine) -> None:
+    """Have workers load the fast library's tokenizer, as long as another, while it is checked."""
+    if settings.encoder == "tokenizers" or not settings.tokenizer:
+        return
+    tokenizer = tokenizer_file.resolve(settings.tokenizer)
+    parse = settings.compat == "dolma" or settings.special_tokens == "parse"
+    engine.warm(
+        "dolma_kit.tokens.encoder", "load", tokenizer.path, tokenizer.sha256, "fastokens",
+        parse,
+    )  # fmt: skip
 
 
 def plan(settings: Tokenize) -> Plan:

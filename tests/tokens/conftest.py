@@ -42,6 +42,12 @@ def byte_level(kind: str) -> Tokenizer:
     return tokenizer
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of a tokenizer is of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def make_tokenizer(tmp_path: Path) -> MakeTokenizer:
     def make(kind: str = "cl100k", name: str = "tiny.json", change: Any = None) -> Path:

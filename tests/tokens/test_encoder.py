@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dolma_kit
+from dolma_kit import downloads
 from dolma_kit.documents import DocumentReader
 from dolma_kit.errors import ConfigError, VerificationError
 from dolma_kit.tokens import encoder, self_check, tokenizer_file
@@ -133,6 +134,11 @@ def test_auto_falls_back_and_says_why(
         return Encoded(np.zeros(len(texts), np.uint32), np.arange(len(texts) + 1))
 
     monkeypatch.setattr(encoder.FastokensEncoder, "encode", encode)
+    # That it agreed on our texts is remembered; what it is given besides is looked at each time.
+    assert self_check.choose("auto", found).library == "fastokens"
+    assert self_check.choose("auto", found, ["a text"]).library == "tokenizers"
+    for path in Path(downloads.cache_folder(), "self_check").iterdir():
+        path.unlink()
     library, name, note = self_check.choose("auto", found)
     assert (library, name) == ("tokenizers", encoder.version("tokenizers"))
     assert note is not None

@@ -1,7 +1,7 @@
 """`tokenize` beside `dolma tokens`, datatrove and raw encoders, in one run.
 
-    python benchmarks/tokenize.py [--data FOLDER] [--dolma-python PATH] [--peers-python PATH]
-                                  [--workers 2] [--runs 3] [--only NAME;...] [--times N]
+    python benchmarks/tokens.py [--data FOLDER] [--dolma-python PATH] [--peers-python PATH]
+                                [--workers 2] [--runs 3] [--only NAME;...] [--times N]
 
 All work on the same files with `dolma2.json`, in turns: reading, encoding and writing for
 `dolma-kit tokenize` (in order, and with --shuffle), `dolma tokens` of dolma 1.2.1 and datatrove
@@ -91,7 +91,7 @@ def peer(python: str, kind: str, folder: Path, tokenizer: Path, workers: int) ->
     sources = [str(path.parent) for path in sorted(folder.glob("*/documents"))]
     variables = {**os.environ, "RAYON_NUM_THREADS": str(workers)}
     done = subprocess.run(
-        [python, str(HERE / "tokenize_peers.py"), kind, str(tokenizer), str(out), str(workers),
+        [python, str(HERE / "tokens_peers.py"), kind, str(tokenizer), str(out), str(workers),
          *sources],
         check=True, capture_output=True, text=True, env=variables,
     )  # fmt: skip
