@@ -41,7 +41,7 @@ NAME_PATTERNS = (
 COPY_BYTES = 8 << 20
 CSV_MEMBER_CHARACTERS = 4 << 20
 #: few enough that one of them is read in less than a millisecond, to find a document in it
-ROWS_IN_GROUP = 1 << 12
+ROWS_IN_GROUP = 1 << 11
 NUMPY_DTYPES: dict[Dtype, str] = {"uint16": "<u2", "uint32": "<u4"}
 
 SCHEMA = pa.schema(
