@@ -273,6 +273,9 @@ def _upsampled(
     assert upsampler is not None
     names = np.asarray(table.column("group").to_pylist(), object)
     parts = {str(name): table.filter(pa.array(names == name)) for name in dict.fromkeys(names)}
+    if not parts:
+        nothing = Size(0, 0, 0 if wish.has_tokens else None)
+        return {"": (RATES.empty_table(), Planned(rate=0.0, available=nothing, taken=nothing))}
     sizes = {name: surveys.size_of(part, wish.has_tokens) for name, part in parts.items()}
     amounts = {name: size.of(unit) for name, size in sizes.items()}
     try:
@@ -287,8 +290,7 @@ def _upsampled(
             found[name] = (own, plan)
     except ConfigError as error:
         raise ConfigError(f"stream {wish.name!r}: {error}") from None
-    return found or {"": (RATES.empty_table(), Planned(rate=0.0, available=Size(0, 0, 0),
-                                                       taken=Size(0, 0, 0)))}  # fmt: skip
+    return found
 
 
 def _sum(groups: Mapping[str, Planned], has_tokens: bool) -> Size:

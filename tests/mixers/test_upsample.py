@@ -161,6 +161,15 @@ def test_what_cannot_be_had(
     assert not Path("out/documents").exists()
 
 
+def test_nothing_is_left_to_upsample(corpus: Path) -> None:
+    assert not mixed({"rate": 1.0}, keep="false")
+    (stream,) = composition.read("out").streams
+    assert stream.written is not None
+    assert stream.written.documents == 0
+    with pytest.raises(ConfigError, match="its rules leave none"):
+        mixed({}, keep="false", budget={"documents": 5}, output={"path": "b"})
+
+
 def test_two_of_them_are_refused(corpus: Path) -> None:
     spec = {"id": "upsample_v1", "score": "1", "rate": 1.0}
     stream = {"name": "w", "documents": ["web"], "output": {"path": "out"}}
