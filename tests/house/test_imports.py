@@ -60,6 +60,7 @@ LAYERS = [
     {
         "tagging",
         "mixing",
+        "mixing_planner",
         "mixing_streams",
         "shares",
         "shuffling",
