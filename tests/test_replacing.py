@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolma_kit.replacing import Cuts, Replacement
@@ -60,6 +60,7 @@ def test_replace(spans: list[tuple[int, int, str]], expected: str) -> None:
 spans = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted))
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_characters="#", codec="utf-8"), min_size=30, max_size=30), spans
 )
@@ -84,6 +85,7 @@ cuts = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(texts, cuts), max_size=5))
 def test_many_texts_beside_a_plain_twin(batch: list[tuple[str, list[Replacement]]]) -> None:
     texts_of = [text for text, _ in batch]

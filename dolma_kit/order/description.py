@@ -6,7 +6,7 @@
     dtype: uint32
     sequence_length: 2048
     global_batch_size: 2048              # instances
-    order: {kind: olmo, seed: 6198, epoch: 0, world_size: 1, drop_last: true}
+    order: {kind: olmo, seed: 6198, epoch: 0, world_size: 1, drop_last: true}   # or kind: feistel
     epochs: 1                            # each with its own shuffle
     documents: null                      # pattern of docs.parquet or csv.gz not beside the tokens
 
@@ -34,9 +34,10 @@ Value = TypeVar("Value", bound=int | str)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """OLMo's order: PCG64(seed + epoch) for the first epoch, one more for each that follows."""
+    """`olmo`: PCG64(seed + epoch) for the first epoch, one more for each that follows; `feistel`:
+    a keyed permutation for new runs (see `permutation`)."""
 
-    kind: Literal["olmo"]
+    kind: Literal["olmo", "feistel"]
     seed: Natural
     epoch: Natural = 0
     world_size: Count = 1

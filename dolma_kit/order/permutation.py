@@ -9,6 +9,11 @@ Kind `olmo` (olmo/data/iterable_dataset.py, `_build_global_indices`), with seed 
 with W the world size. So W alters only the tail, and position p holds shuffled[p % N] either way.
 Seeds and epochs add up: (S, e) has the order of (S + 1, e - 1).
 
+Kind `feistel`, for new runs: the permutation of `kernels.feistel` under 8 keys, of which key r is
+the first 8 bytes, little-endian, of BLAKE2b of S, e and r (8 bytes each, little-endian, person
+`dolma-kit order`). World size and drop_last mean the same. It is asked both ways at any place, and
+nothing of it is stored.
+
 Stream policy: numpy promises the bits of PCG64 for ever, but not the methods of Generator: a new
 release may let `shuffle` draw otherwise (NEP 19). An order that changed with numpy would answer
 every question wrong without a sign of it, so tests/order/test_permutation.py pins the vectors of
@@ -17,14 +22,19 @@ the reference (section 1.4) and a twin in plain Python.
 
 from __future__ import annotations
 
+import abc
+import hashlib
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dolma_kit import kernels
 from dolma_kit.errors import ConfigError
 
 MAX_INSTANCES = 2**32 - 2  # OLMo asserts N < 2**32 - 1
+FEISTEL_ROUNDS = 8
 
 
 def shuffled_instances(n_instances: int, seed: int) -> NDArray[np.uint32]:
@@ -43,15 +53,10 @@ def count_positions(n_instances: int, world_size: int, drop_last: bool) -> int:
     return n_per_rank * world_size
 
 
-class OlmoPermutation:
-    """OLMo's order of one epoch: `permutation[position]` is an instance, `len` the positions.
+class Permutation(abc.ABC):
+    """The order of one epoch: `permutation[position]` is an instance, `len` the positions.
 
-    The shuffle (4 bytes an instance) is made at the first question, its inverse (4 more) at the
-    first one that asks for it; both stay. ConfigError for 2**32 - 1 instances and more.
-
-    >>> order = OlmoPermutation(10, seed=6198, epoch=0, world_size=4)
-    >>> [order[p] for p in range(len(order))], order.positions_of(4), order.positions_of(1)
-    ([2, 4, 7, 3, 8, 9, 0, 6], (1,), ())
+    Subclasses say what stands where before the tail is cut off or the head repeated.
     """
 
     def __init__(
@@ -63,11 +68,6 @@ class OlmoPermutation:
         world_size: int = 1,
         drop_last: bool = True,
     ) -> None:
-        if n_instances > MAX_INSTANCES:
-            raise ConfigError(
-                f"{n_instances} instances are too many for order kind olmo, whose indices are "
-                f"uint32: at most {MAX_INSTANCES}"
-            )
         self.n_instances = n_instances
         self.seed = seed
         self.epoch = epoch
@@ -79,7 +79,49 @@ class OlmoPermutation:
     def __getitem__(self, position: int) -> int:
         if not 0 <= position < self.n_positions:
             raise IndexError(f"position {position} of {self.n_positions}")
-        return int(self.shuffled[position % self.n_instances])
+        return int(self._at(np.array([position % self.n_instances]))[0])
+
+    @abc.abstractmethod
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The instances at places of the whole order, (k,) int64 each below n_instances."""
+
+    @abc.abstractmethod
+    def _place_of(self, instance: int) -> int:
+        """The place of an instance in the whole order."""
+
+    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
+        """(end - start,) uint32, the instances at positions [start, end), a copy; IndexError
+        beyond the order."""
+        if not 0 <= start <= end <= self.n_positions:
+            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
+        return self._at(np.arange(start, end, dtype=np.int64) % self.n_instances)
+
+    def positions_of(self, instance: int) -> tuple[int, ...]:
+        """Every position of an instance, ascending: none if its place was cut off, several if
+        the head of the order is repeated."""
+        return tuple(range(self._place_of(instance), self.n_positions, self.n_instances))
+
+
+class OlmoPermutation(Permutation):
+    """OLMo's order of one epoch.
+
+    The shuffle (4 bytes an instance) is made at the first question, its inverse (4 more) at the
+    first one that asks for it; both stay. ConfigError for 2**32 - 1 instances and more.
+
+    >>> order = OlmoPermutation(10, seed=6198, epoch=0, world_size=4)
+    >>> [order[p] for p in range(len(order))], order.positions_of(4), order.positions_of(1)
+    ([2, 4, 7, 3, 8, 9, 0, 6], (1,), ())
+    """
+
+    def __init__(self, n_instances: int, **keys: Any) -> None:
+        _check_size(n_instances, "olmo")
+        super().__init__(n_instances, **keys)
+
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        return self.shuffled[places]
+
+    def _place_of(self, instance: int) -> int:
+        return int(self.inverse[instance])
 
     @cached_property
     def shuffled(self) -> NDArray[np.uint32]:
@@ -93,15 +135,51 @@ class OlmoPermutation:
         inverse[self.shuffled] = np.arange(self.n_instances, dtype=np.uint32)
         return inverse
 
-    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
-        """(end - start,) uint32, the instances at positions [start, end), a copy; IndexError
-        beyond the order."""
-        if not 0 <= start <= end <= self.n_positions:
-            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
-        return self.shuffled[np.arange(start, end, dtype=np.int64) % self.n_instances]
 
-    def positions_of(self, instance: int) -> tuple[int, ...]:
-        """Every position of an instance, ascending: none if its place was cut off, several if
-        the head of the order is repeated."""
-        first = int(self.inverse[instance])
-        return tuple(range(first, self.n_positions, self.n_instances))
+class FeistelPermutation(Permutation):
+    """A keyed order that needs no memory and answers any place, both ways, in microseconds.
+
+    >>> order = FeistelPermutation(10, seed=1, epoch=0)
+    >>> [order[p] for p in range(10)], order.positions_of(order[7])
+    ([8, 7, 5, 4, 6, 0, 3, 9, 1, 2], (7,))
+    """
+
+    def __init__(self, n_instances: int, **keys: Any) -> None:
+        _check_size(n_instances, "feistel")
+        super().__init__(n_instances, **keys)
+        self._half = np.uint64(kernels.feistel.half_bits(n_instances))
+        said = [self.seed.to_bytes(8, "little"), self.epoch.to_bytes(8, "little")]
+        self._keys = np.array(
+            [
+                int.from_bytes(
+                    hashlib.blake2b(
+                        b"".join([*said, r.to_bytes(8, "little")]), person=b"dolma-kit order"
+                    ).digest()[:8],
+                    "little",
+                )
+                for r in range(FEISTEL_ROUNDS)
+            ],
+            np.uint64,
+        )
+
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        n = np.uint64(self.n_instances)
+        found: NDArray[np.uint64] = kernels.feistel.forward(places, n, self._half, self._keys)
+        return found.astype(np.uint32)
+
+    def _place_of(self, instance: int) -> int:
+        n = np.uint64(self.n_instances)
+        value = np.array([instance], np.int64)
+        return int(kernels.feistel.backward(value, n, self._half, self._keys)[0])
+
+
+def _check_size(n_instances: int, kind: str) -> None:
+    if n_instances > MAX_INSTANCES:
+        raise ConfigError(
+            f"{n_instances} instances are too many for order kind {kind}, whose indices are "
+            f"uint32: at most {MAX_INSTANCES}"
+        )
+
+
+#: by `kind` of run.yaml's order
+KINDS: dict[str, type[Permutation]] = {"olmo": OlmoPermutation, "feistel": FeistelPermutation}

@@ -33,7 +33,7 @@ from dolma_kit.order.description import RunDescription, load
 from dolma_kit.order.documents import DocumentTable, find_table, read_table
 from dolma_kit.order.instances import InstanceTable
 from dolma_kit.order.paths import path_table
-from dolma_kit.order.permutation import OlmoPermutation
+from dolma_kit.order.permutation import KINDS, Permutation
 from dolma_kit.order.schedule import Schedule
 from dolma_kit.order.tokens_json import NAME, check_sizes, recorded
 
@@ -71,7 +71,7 @@ class Run:
             [file.n_tokens for file in self.files], description.sequence_length
         )
         self._orders = {
-            epoch: OlmoPermutation(
+            epoch: KINDS[order.kind](
                 self.instances.n_instances,
                 seed=order.seed,
                 epoch=epoch,
@@ -95,11 +95,11 @@ class Run:
         return self.schedule.n_steps
 
     @property
-    def order(self) -> OlmoPermutation:
+    def order(self) -> Permutation:
         """The order of the run's first epoch: `run.order[position]` is an instance."""
         return self.order_of(self.description.order.epoch)
 
-    def order_of(self, epoch: int) -> OlmoPermutation:
+    def order_of(self, epoch: int) -> Permutation:
         """The order of one epoch, by OLMo's number; ConfigError for one that the run has not."""
         if epoch not in self._orders:
             first, last = min(self._orders), max(self._orders)

@@ -56,8 +56,8 @@ def test_absent_keys_come_from_tokens_json(run_yaml: Path, monkeypatch: pytest.M
         ({"sequence_lenght": 8}, "unknown key 'sequence_lenght'; did you mean 'sequence_length'?"),
         ({"order": {"kind": "olmo", "sed": 1}}, "unknown key 'sed' in order; did you mean 'seed'?"),
         (
-            {"order": {"kind": "feistel", "seed": 1}},
-            "Invalid enum value 'feistel' - at `order.kind`",
+            {"order": {"kind": "shuffled", "seed": 1}},
+            "Invalid enum value 'shuffled' - at `order.kind`",
         ),
         ({"order": {"kind": "olmo", "seed": -1}}, "Expected `int` >= 0 - at `order.seed`"),
         ({"order": {"kind": "olmo"}}, "missing the key `seed`"),
