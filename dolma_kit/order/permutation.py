@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +36,8 @@ from dolma_kit.errors import ConfigError
 
 MAX_INSTANCES = 2**32 - 2  # OLMo asserts N < 2**32 - 1
 FEISTEL_ROUNDS = 8
+STORED = 1 << 26  # instances of which the whole order is made at once
+MOST_REPLAYED = 1 << 20  # places that are followed at a time
 
 
 def shuffled_instances(n_instances: int, seed: int) -> NDArray[np.uint32]:
@@ -86,8 +89,8 @@ class Permutation(abc.ABC):
         """The instances at places of the whole order, (k,) int64 each below n_instances."""
 
     @abc.abstractmethod
-    def _place_of(self, instance: int) -> int:
-        """The place of an instance in the whole order."""
+    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places of instances in the whole order, (k,) int64 each, each instance once."""
 
     def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
         """(end - start,) uint32, the instances at positions [start, end), a copy; IndexError
@@ -99,14 +102,26 @@ class Permutation(abc.ABC):
     def positions_of(self, instance: int) -> tuple[int, ...]:
         """Every position of an instance, ascending: none if its place was cut off, several if
         the head of the order is repeated."""
-        return tuple(range(self._place_of(instance), self.n_positions, self.n_instances))
+        return self.positions_of_each([instance])[instance]
+
+    def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """The same of several, which may cost no more than of one."""
+        asked = sorted(set(instances))
+        places = self._places_of(np.array(asked, np.int64)).tolist()
+        return {
+            instance: tuple(range(place, self.n_positions, self.n_instances))
+            for instance, place in zip(asked, places, strict=True)
+        }
 
 
 class OlmoPermutation(Permutation):
     """OLMo's order of one epoch.
 
     The shuffle (4 bytes an instance) is made at the first question, its inverse (4 more) at the
-    first one that asks for it; both stay. ConfigError for 2**32 - 1 instances and more.
+    first one that asks for it; both stay. Beyond STORED instances a question replays the shuffle
+    instead and follows what it asks for, in an eighth of a byte an instance (see
+    `kernels.pcg64_shuffle`), unless it asks for very much. ConfigError for 2**32 - 1 instances and
+    more.
 
     >>> order = OlmoPermutation(10, seed=6198, epoch=0, world_size=4)
     >>> [order[p] for p in range(len(order))], order.positions_of(4), order.positions_of(1)
@@ -118,10 +133,26 @@ class OlmoPermutation(Permutation):
         super().__init__(n_instances, **keys)
 
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        if self._is_replayed("shuffled", len(places)):
+            each, back = np.unique(places, return_inverse=True)
+            seed = self.seed + self.epoch
+            found = kernels.pcg64_shuffle.values_at(self.n_instances, seed, each)
+            replayed: NDArray[np.uint32] = found[back].astype(np.uint32)
+            return replayed
         return self.shuffled[places]
 
-    def _place_of(self, instance: int) -> int:
-        return int(self.inverse[instance])
+    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self._is_replayed("inverse", len(instances)):
+            seed = self.seed + self.epoch
+            found: NDArray[np.int64] = kernels.pcg64_shuffle.places_of(
+                self.n_instances, seed, instances
+            )
+            return found
+        return self.inverse[instances].astype(np.int64)
+
+    def _is_replayed(self, stored: str, n_asked: int) -> bool:
+        there = stored in self.__dict__ or "shuffled" in self.__dict__
+        return self.n_instances > STORED and n_asked <= MOST_REPLAYED and not there
 
     @cached_property
     def shuffled(self) -> NDArray[np.uint32]:
@@ -167,10 +198,10 @@ class FeistelPermutation(Permutation):
         found: NDArray[np.uint64] = kernels.feistel.forward(places, n, self._half, self._keys)
         return found.astype(np.uint32)
 
-    def _place_of(self, instance: int) -> int:
+    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
         n = np.uint64(self.n_instances)
-        value = np.array([instance], np.int64)
-        return int(kernels.feistel.backward(value, n, self._half, self._keys)[0])
+        found: NDArray[np.uint64] = kernels.feistel.backward(instances, n, self._half, self._keys)
+        return found.astype(np.int64)
 
 
 def _check_size(n_instances: int, kind: str) -> None:

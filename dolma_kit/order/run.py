@@ -137,14 +137,17 @@ class Run:
             raise ConfigError(f"no document {doc_id!r} among the {n_docs} of {self.path}")
         seen = []
         never: Never = "file-remainder"
+        touched = {i for o in occurrences for i in self.instances.overlapping(*o)}
+        # All instances at once: of a large run that replays an epoch's shuffle.
+        positions = {e: order.positions_of_each(touched) for e, order in self._orders.items()}
         for file, start, end in occurrences:
             for instance in self.instances.overlapping(file, start, end):
                 never = "epoch-tail"
                 _, first = self.instances.locate(instance)
                 begin = max(start - first, 0)
                 stop = min(end - first, self.instances.sequence_length)
-                for epoch, order in self._orders.items():
-                    for position in order.positions_of(instance):
+                for epoch in self._orders:
+                    for position in positions[epoch][instance]:
                         step = self.schedule.step_of(epoch, position)
                         if step is None:
                             continue
