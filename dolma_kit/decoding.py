@@ -79,7 +79,8 @@ Piece = Lines | RowGroup
 class Decoded(NamedTuple):
     """Documents as a table (see `documents.Batch`) and what could not be read among them.
 
-    `lines` (n_docs,) int64 are numbers from 1, `n_bytes` counts uncompressed input.
+    `lines` (n_docs,) int64 are numbers from 1, `n_bytes` counts uncompressed input. `strings` are
+    ids and texts once more, where decoding made them on the way.
     """
 
     table: pa.RecordBatch
@@ -87,6 +88,7 @@ class Decoded(NamedTuple):
     raw: Sequence[bytes | memoryview] | None
     bad: list[BadLine]
     n_bytes: int
+    strings: tuple[list[str], list[str]] | None = None
 
 
 class Pieces:
@@ -166,7 +168,9 @@ def _decode_lines(source: Source, piece: Lines) -> Decoded:
     if source.keep_raw:
         view = memoryview(piece.data)  # not copied: most lines are looked at once
         raw = [view[a:b] for a, b in zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)]
-    return Decoded(table_of(rows.objects), rows.lines, raw, rows.bad, len(piece.data))
+    strings = ([row.id for row in rows.objects], [row.text for row in rows.objects])
+    table = table_of(rows.objects, strings)
+    return Decoded(table, rows.lines, raw, rows.bad, len(piece.data), strings)
 
 
 @functools.cache
@@ -186,14 +190,15 @@ def _decoder(fields: Fields) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(document)
 
 
-def table_of(rows: list[Any]) -> pa.RecordBatch:
-    """Decoded lines as a table."""
+def table_of(rows: list[Any], strings: tuple[list[str], list[str]] | None = None) -> pa.RecordBatch:
+    """Decoded lines as a table; `strings` are their ids and texts, where somebody has them."""
     import pyarrow as pa
 
+    ids, texts = strings or ([row.id for row in rows], [row.text for row in rows])
     return pa.record_batch(
         [
-            pa.array([row.id for row in rows], pa.string()),
-            pa.array([row.text for row in rows], pa.large_string()),
+            pa.array(ids, pa.string()),
+            pa.array(texts, pa.large_string()),
             pa.array([row.source for row in rows], pa.string()),
             pa.array([bytes(row.metadata) or None for row in rows], pa.large_binary()),
         ],

@@ -45,8 +45,11 @@ class Batch:
         raw: Sequence[bytes | memoryview] | None = None,
         bad: Sequence[BadLine] = (),
         n_bytes_read: int = 0,
+        strings: tuple[list[str], list[str]] | None = None,
     ) -> None:
         self.table = table
+        if strings is not None:  # which `ids` and `texts` would make again
+            self.__dict__["ids"], self.__dict__["texts"] = strings
         self.path = path
         self.first_row = first_row
         self.lines = lines
@@ -194,6 +197,7 @@ def batches_of(source: Source, piece: Piece, first_row: int) -> Iterator[Batch]:
                 raw=decoded.raw,
                 bad=decoded.bad,
                 n_bytes_read=decoded.n_bytes,
+                strings=decoded.strings,
             )
             first_row += len(decoded.lines)
 
