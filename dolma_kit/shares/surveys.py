@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,9 +20,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dolma_kit import files
-
-if TYPE_CHECKING:
-    from dolma_kit.config import Budget
 
 DRAW_BITS = 16
 SCORE_BITS = 22
@@ -116,8 +113,3 @@ def size_of(table: pa.Table, has_tokens: bool) -> Size:
     """All of a survey."""
     totals = [int(table.column(unit).to_numpy().sum()) for unit in UNITS]
     return Size(totals[0], totals[1], totals[2] if has_tokens else None)
-
-
-def amount(budget: Budget) -> tuple[str, int]:
-    """Unit and number of a budget."""
-    return budget.unit, budget.amount

@@ -122,7 +122,7 @@ class BatchEncoder:
         counts = Counts(
             empty=len(batch) - int(full.sum()),
             eos_in_text=int(np.count_nonzero(ids == task.eos_token_id)),
-            special_in_text=dict(self._special.count(batch.text_bytes.tobytes())),
+            special_in_text=dict(self._special.count(batch.text_bytes, batch.offsets)),
         )
         rows = self._rows(batch, np.diff(ends), full)
         if task.spill is None:

@@ -89,6 +89,8 @@ def _entries(folder: TokenFolder) -> Iterator[NDArray[np.uint64]]:
         first = 0
         for rows in part.rows():
             ids = rows.column("id")
+            if not len(ids):  # which may have no buffers
+                continue
             offsets = np.frombuffer(ids.buffers()[1], np.int32)[ids.offset :][: len(ids) + 1]
             data = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
             bounds = offsets.astype(np.int64)

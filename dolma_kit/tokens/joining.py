@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from dolma_kit import files
-from dolma_kit.errors import VerificationError
+from dolma_kit.config import Reshard, Tokenize
+from dolma_kit.errors import ConfigError, VerificationError
 from dolma_kit.ledger import Result
 from dolma_kit.tokens import encoding, store
 from dolma_kit.tokens.encoding import Counts
 
+MAX_TOKENS_PER_PART = 2**32
 COPYING_THREADS = 8  # enough for the memory's bandwidth
 
 
@@ -33,6 +35,15 @@ class JoinTask:
     record: store.Record  # its counts and parts are filled in
     threads: int = 1
     layout: store.Layout = "olmo"
+
+
+def tokens_per_part(settings: Tokenize | Reshard, itemsize: int) -> int:
+    """The limit of a part, which settings give in tokens or bytes."""
+    if settings.max_bytes_per_part is None:
+        return settings.max_tokens_per_part or MAX_TOKENS_PER_PART
+    if settings.max_tokens_per_part is not None:
+        raise ConfigError("max_tokens_per_part and max_bytes_per_part are one limit: give one")
+    return max(settings.max_bytes_per_part // itemsize, 1)
 
 
 def join(task: JoinTask) -> Result:

@@ -31,7 +31,6 @@ from dolma_kit.tokens.folder import PartFile, TokenFolder, open_folders
 from dolma_kit.tokens.joining import JoinTask
 
 BLOCK_TOKENS = 1 << 22
-MAX_TOKENS_PER_PART = 2**32
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def plan(settings: Reshard) -> Plan:
         encoded=tuple(stems),
         counted=tuple(task.counts_stem for task in tasks),
         out=settings.out,
-        max_tokens_per_part=_tokens_per_part(settings, itemsize),
+        max_tokens_per_part=joining.tokens_per_part(settings, itemsize),
         tokenizer=tokenizer,
         record=record,
         threads=settings.workers or usable_cpus(),
@@ -128,14 +127,6 @@ def plan(settings: Reshard) -> Plan:
         "parts": [os.path.basename(part.path) for part in parts],
     }
     return Plan("tokens reshard", deciding, phases, temporary=(temporary,))
-
-
-def _tokens_per_part(settings: Reshard, itemsize: int) -> int:
-    if settings.max_bytes_per_part is None:
-        return settings.max_tokens_per_part or MAX_TOKENS_PER_PART
-    if settings.max_tokens_per_part is not None:
-        raise ConfigError("max_tokens_per_part and max_bytes_per_part are one limit: give one")
-    return max(settings.max_bytes_per_part // itemsize, 1)
 
 
 def _record(folders: list[TokenFolder], settings: Reshard) -> tuple[store.Record, str]:

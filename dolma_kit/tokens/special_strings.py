@@ -3,9 +3,13 @@ common beginning (`<|` of OLMo's), and counted by token."""
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dolma_kit.tokens.tokenizer_file import AddedToken
 
@@ -20,30 +24,36 @@ class SpecialStrings:
         self._beginning = _common_beginning(contents)
         self._pattern = re.compile(b"|".join(map(re.escape, contents))) if contents else None
 
-    def count(self, text: bytes) -> Counter[str]:
-        """String -> how often it stands in a text.
+    def count(self, text_bytes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Counter[str]:
+        """String -> how often it stands in the documents `text_bytes[offsets[i]:offsets[i + 1]]`;
+        what begins in one and ends in the next is none.
 
         >>> tokens = [AddedToken(1, "<|a|>", True), AddedToken(2, "<|b|>", True)]
-        >>> SpecialStrings(tokens).count(b"x<|b|> <|c|> <|b|>")
+        >>> text = np.frombuffer(b"x<|b|> <|c|> <|b|><|a|>", np.uint8)
+        >>> SpecialStrings(tokens).count(text, np.array([0, 20, 23]))
         Counter({'<|b|>': 2})
         """
         found: Counter[str] = Counter()
         if self._pattern is None:
             return found
-        at = text.find(self._beginning)
+        first, last = int(offsets[0]), int(offsets[-1])  # a batch may be a part of its bytes
+        text = text_bytes[first:last].tobytes()
+        ends = (offsets[1:] - first).tolist()
+        at = self._next(text, 0)
         while at >= 0:
-            match = (
-                self._pattern.match(text, at) if self._beginning else self._pattern.search(text, at)
-            )
+            match = self._pattern.match(text, at, ends[bisect.bisect_right(ends, at)])
             if match is not None:
                 found[match[0].decode()] += 1
-                at = match.end()
-            elif self._beginning:
-                at += 1
-            else:
-                break
-            at = text.find(self._beginning, at)
+            at = self._next(text, match.end() if match else at + 1)
         return found
+
+    def _next(self, text: bytes, at: int) -> int:
+        """Where a special string may begin, from `at` on; -1 for nowhere."""
+        if self._beginning:
+            return text.find(self._beginning, at)
+        assert self._pattern is not None
+        match = self._pattern.search(text, at)
+        return match.start() if match else -1
 
 
 def _common_beginning(contents: Sequence[bytes]) -> bytes:

@@ -33,7 +33,6 @@ ENCODING = "encoding"
 SHUFFLING = "shuffling"
 JOINING = "joining"
 SAMPLED_DOCUMENTS = 256
-MAX_TOKENS_PER_PART = 2**32
 
 
 def tokenize(
@@ -180,7 +179,7 @@ def _plan(settings: Tokenize) -> tuple[Plan, str | None]:
             encoded=tuple([unit.task.stem for unit in sorting] or [task.stem for task in encoded]),
             counted=tuple(task.stem for task in encoded),
             out=settings.out,
-            max_tokens_per_part=_tokens_per_part(settings, itemsize),
+            max_tokens_per_part=joining.tokens_per_part(settings, itemsize),
             tokenizer=tokenizer.path,
             record=record,
             threads=settings.workers or usable_cpus(),
@@ -213,14 +212,6 @@ def _plan(settings: Tokenize) -> tuple[Plan, str | None]:
         temporary=(temporary,),
     )
     return made, chosen.note
-
-
-def _tokens_per_part(settings: Tokenize, itemsize: int) -> int:
-    if settings.max_bytes_per_part is None:
-        return settings.max_tokens_per_part or MAX_TOKENS_PER_PART
-    if settings.max_tokens_per_part is not None:
-        raise ConfigError("max_tokens_per_part and max_bytes_per_part are one limit: give one")
-    return max(settings.max_bytes_per_part // itemsize, 1)
 
 
 def _sample(shards: list[Shard], fields: Fields, set_aside: bool) -> list[str]:

@@ -264,7 +264,11 @@ def test_reshard_of_what_dolma_made(folder: Path, tmp_path: Path, dolma_kit: Run
     found = verifying.verify(open_folder(str(folder), "uint16"), eos_token_id=EOS_ID)
     assert (found.documents, found.faults) == (2 * N, [])
     assert lookup.PartLookup(open_folder(str(folder), "uint16").parts[1]).at(3).row == 0
-    assert len(lookup.by_id(open_folder(str(folder), "uint16"), "a-7")) == 2
+    plain = open_folder(str(folder), "uint16")
+    found_by_scan = lookup.by_id(plain, "a-7")
+    assert len(found_by_scan) == 2
+    id_index.build(plain)
+    assert lookup.by_id(plain, "a-7") == found_by_scan
 
 
 def test_what_cannot_be_opened_or_written(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import dolma_kit
 from dolma_kit.errors import ConfigError
 from dolma_kit.tokens.special_strings import SpecialStrings
 from dolma_kit.tokens.tokenizer_file import AddedToken
+from tests import naive
 from tests.tokens.conftest import EMAIL, EOS, MakeDocuments, MakeTokenizer
 from tests.tokens.test_stage import EMAIL_ID, EOS_ID, ids_of, run
 
@@ -82,23 +83,38 @@ contents = st.lists(
 )
 
 
-@given(contents, st.text(st.sampled_from("<|ab>é"), max_size=30), st.text(max_size=2))
-def test_counted_beside_a_plain_search(found: list[str], text: str, beginning: str) -> None:
-    beginning = beginning.encode("utf-8", "ignore").decode()
+texts_of = st.lists(st.text(st.sampled_from("<|ab>é"), max_size=20), max_size=4)
+
+
+@given(contents, texts_of, st.text(st.characters(codec="utf-8"), max_size=2))
+def test_counted_beside_a_plain_search(found: list[str], texts: list[str], beginning: str) -> None:
     tokens = [AddedToken(i, beginning + one, True) for i, one in enumerate(found)]
     tokens.append(AddedToken(99, "a", False))
-    text = text.replace("<", beginning + "<")
+    texts = [text.replace("<", beginning + "<") for text in texts]
     expected: Counter[str] = Counter()
-    at = 0
-    while at < len(text):
-        here = [t.content for t in tokens if t.special and text.startswith(t.content, at)]
-        if here:
-            longest = max(here, key=len)
-            expected[longest] += 1
-            at += len(longest)
-        else:
-            at += 1
-    assert SpecialStrings(tokens).count(text.encode()) == expected
+    for text in texts:
+        at = 0
+        while at < len(text):
+            here = [t.content for t in tokens if t.special and text.startswith(t.content, at)]
+            if here:
+                longest = max(here, key=len)
+                expected[longest] += 1
+                at += len(longest)
+            else:
+                at += 1
+    data, offsets = naive.as_arrays(texts)
+    assert SpecialStrings(tokens).count(data, offsets) == expected
+
+
+def test_strings_over_two_documents_and_beyond_a_limit_are_not_counted(
+    make_tokenizer: MakeTokenizer, make_documents: MakeDocuments, tmp_path: Path
+) -> None:
+    documents = make_documents(["<|endof", "text|>", EOS, f"{EOS}{EOS}"])
+    tokenizer = make_tokenizer()
+    whole = run(documents, tokenizer, tmp_path / "a")
+    assert whole.counts["special_in_text"] == {EOS: 3}
+    some = run(documents, tokenizer, tmp_path / "b", limit=3)
+    assert some.counts["special_in_text"] == {EOS: 1}
 
 
 def test_counts_add_up_over_files(
