@@ -22,12 +22,10 @@ from dolma_kit import (
     decisions,
     plugins,
 )
-from dolma_kit.choosing import Decision as Decision
-from dolma_kit.choosing import (
-    add_counts,
-)
 from dolma_kit.config import Mix
 from dolma_kit.execute import Engine, Outcome, Plan, engine_for, execute, part_of
+from dolma_kit.judging import Decision as Decision
+from dolma_kit.judging import add_counts
 from dolma_kit.layout import find
 from dolma_kit.mixing_planner import Planner, asked
 from dolma_kit.mixing_streams import (

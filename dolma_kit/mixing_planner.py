@@ -19,20 +19,14 @@ from dolma_kit import (
     shards,
     shuffling,
 )
-from dolma_kit.choosing import (
-    Attributes,
-    ChoiceSink,
-    Chooser,
-    ChooseTask,
-    JudgeTask,
-)
-from dolma_kit.choosing import Decision as Decision
+from dolma_kit.choosing import ChoiceSink, Chooser, ChooseTask
 from dolma_kit.config import Budget, Mix, Stream
 from dolma_kit.decoding import Source
 from dolma_kit.documents import Fields, allot
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Phase, Plan, Unit
 from dolma_kit.execute.reading import Consumer, Reading
+from dolma_kit.judging import Attributes, JudgeTask
 from dolma_kit.layout import Shard, find
 from dolma_kit.ledger import Result
 from dolma_kit.mixing_streams import (
@@ -191,8 +185,19 @@ class Planner:
                 "rate, or the stream a budget"
             )
 
+    def _require_own_names(self) -> None:
+        """Rates are solved by name; two streams of one name may write to two folders."""
+        names = [one.stream.name for one in self._streams]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"two streams are named {name!r}: where budgets are solved for, each needs a "
+                    "name of its own"
+                )
+
     def survey_only(self, folder: str) -> Plan:
         """The plan of a dry run: all of it in one folder."""
+        self._require_own_names()
         return Plan(
             stage="mix",
             config=self._config(),
@@ -203,6 +208,7 @@ class Planner:
     def plan(self) -> Plan:
         phases = []
         if self._is_surveyed:
+            self._require_own_names()
             phases += [self._surveying(None), self._solving(None)]
         phases += [self._choosing()]
         if self._settings.shuffle_seed is not None:
@@ -378,12 +384,13 @@ class Planner:
                 units.append(self._removed(one))
         for folder, streams in by_folder.items():
             pieces = [s.temporary(i, "decisions") for s in streams for i in range(len(s.judging))]
-            every = asked(self._settings)
             decision_task = decisions.JoinTask(
                 pieces=tuple(pieces),
                 output=decisions.path_in(folder),
                 composition=os.path.join(folder, composition.NAME),
-                asked={s.stream.name: every[s.stream.name] for s in streams},
+                asked={
+                    s.stream.name: _asked(s.stream, self._settings, s.upsampler) for s in streams
+                },
                 planned=planned_path(self._solved) if self._is_surveyed else None,
             )
             inputs = tuple(dict.fromkeys(path for s in streams for path in self._inputs_of(s)))

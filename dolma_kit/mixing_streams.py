@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from dolma_kit import attribute_files, attributes, dolma_filters, files, registry
 from dolma_kit.attributes import Format, Kind
-from dolma_kit.choosing import dolma_filter_of, filter_of, value_of
 from dolma_kit.config import Mix, Stream
 from dolma_kit.errors import ConfigError
+from dolma_kit.judging import dolma_filter_of, filter_of, value_of
 from dolma_kit.layout import Shard
 from dolma_kit.plugins import Plugin
 

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dolma_kit.choosing import Judge, JudgeTask, require_whole
 from dolma_kit.execute.reading import Read, Sink
+from dolma_kit.judging import Judge, JudgeTask, require_whole
 from dolma_kit.ledger import Result
 from dolma_kit.shares import surveys
 from dolma_kit.shares.surveys import Measured

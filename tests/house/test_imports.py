@@ -65,6 +65,7 @@ LAYERS = [
         "shares",
         "shuffling",
         "choosing",
+        "judging",
         "functions",
         "decorators",
         "shards",

@@ -207,6 +207,22 @@ def test_what_cannot_be_asked(
     assert not Path("out/documents").exists()
 
 
+def test_two_streams_of_one_name_have_rates_but_no_budgets(corpus: Path) -> None:
+    both = [
+        {"name": "s", "documents": [name], "attributes": ["q"], "output": {"path": out}, "rate": r}
+        for name, out, r in (("web", "a", 0.5), ("wiki", "b", 1.0))
+    ]
+    mix(streams=both)
+    assert [composition.read(out).streams[0].asked for out in "ab"] == [
+        "a rate of 0.5", "a rate of 1",
+    ]  # fmt: skip
+    others = [one | {"output": {"path": out}} for one, out in zip(both, "cd", strict=True)]
+    with pytest.raises(ConfigError, match="two streams are named 's'"):
+        mix(streams=others, budget={"documents": 2000}, max_rate=9.0)
+    with pytest.raises(ConfigError, match="two streams are named 's'"):
+        mixing.predict(build(Mix, {"streams": others, "quiet": True}))
+
+
 def test_documents_without_a_count_have_no_tokens(
     corpus: Path, write_documents: WriteDocuments
 ) -> None:
