@@ -9,10 +9,15 @@ Kind `olmo` (olmo/data/iterable_dataset.py, `_build_global_indices`), with seed 
 with W the world size. So W alters only the tail, and position p holds shuffled[p % N] either way.
 Seeds and epochs add up: (S, e) has the order of (S + 1, e - 1).
 
+Kind `olmo-core` (OLMo-core, `NumpyFSLDataLoader._build_global_indices`): the same shuffle, but of
+chunks of c instances that follow each other, N // c of them; c is 1 unless the run is to go on with
+a longer sequence. Epochs count from 1, and what fills no chunk, or no batch, is left over.
+
 Kind `feistel`, for new runs: the permutation of `kernels.feistel` under 8 keys, of which key r is
 the first 8 bytes, little-endian, of BLAKE2b of S, e and r (8 bytes each, little-endian, person
 `dolma-kit order`). World size and drop_last mean the same. It is asked both ways at any place, and
-nothing of it is stored.
+nothing of it is stored. Kind `sequential` is no shuffle: what is stored in training order, as
+Pythia's data is. Orders in files are in `stored`.
 
 Stream policy: numpy promises the bits of PCG64 for ever, but not the methods of Generator: a new
 release may let `shuffle` draw otherwise (NEP 19). An order that changed with numpy would answer
@@ -107,11 +112,17 @@ class Permutation(abc.ABC):
     def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:
         """The same of several, which may cost no more than of one."""
         asked = sorted(set(instances))
+        if not asked:
+            return {}
         places = self._places_of(np.array(asked, np.int64)).tolist()
         return {
             instance: tuple(range(place, self.n_positions, self.n_instances))
             for instance, place in zip(asked, places, strict=True)
         }
+
+    def fingerprint_fields(self) -> dict[str, Any]:
+        """What decides the order besides the number of instances and the kind."""
+        return {"seed": self.seed, "epoch": self.epoch, "positions": self.n_positions}
 
 
 class OlmoPermutation(Permutation):
@@ -204,13 +215,49 @@ class FeistelPermutation(Permutation):
         return found.astype(np.int64)
 
 
+class OlmoCorePermutation(Permutation):
+    """OLMo-core's order of one epoch, of chunks of `chunk_size` instances; its batches end before
+    the last n_positions % B of them, as in any order.
+
+    >>> order = OlmoCorePermutation(11, seed=34521, epoch=1, chunk_size=2)
+    >>> [order[p] for p in range(len(order))], order.positions_of(10)
+    ([4, 5, 0, 1, 8, 9, 6, 7, 2, 3], ())
+    """
+
+    def __init__(self, n_instances: int, *, seed: int, epoch: int, chunk_size: int = 1) -> None:
+        _check_size(n_instances, "olmo-core")
+        super().__init__(n_instances, seed=seed, epoch=epoch)
+        self.chunk_size = chunk_size
+        self.n_positions = n_instances // chunk_size * chunk_size
+        self.chunks = OlmoPermutation(n_instances // chunk_size, seed=seed, epoch=epoch)
+
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        chunks = self.chunks._at(places // self.chunk_size).astype(np.int64)
+        return (chunks * self.chunk_size + places % self.chunk_size).astype(np.uint32)
+
+    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
+        places = np.full(len(instances), self.n_positions, np.int64)  # where nothing is
+        whole = instances < self.n_positions
+        each, back = np.unique(instances[whole] // self.chunk_size, return_inverse=True)
+        if len(each):
+            found = self.chunks._places_of(each)[back]
+            places[whole] = found * self.chunk_size + instances[whole] % self.chunk_size
+        return places
+
+
+class SequentialPermutation(Permutation):
+    """Instances in the order in which they are stored, in every epoch."""
+
+    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        return places.astype(np.uint32)
+
+    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
+        return instances
+
+
 def _check_size(n_instances: int, kind: str) -> None:
     if n_instances > MAX_INSTANCES:
         raise ConfigError(
             f"{n_instances} instances are too many for order kind {kind}, whose indices are "
             f"uint32: at most {MAX_INSTANCES}"
         )
-
-
-#: by `kind` of run.yaml's order
-KINDS: dict[str, type[Permutation]] = {"olmo": OlmoPermutation, "feistel": FeistelPermutation}

@@ -11,11 +11,14 @@ about them; both are kept.
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,18 +30,34 @@ from dolma_kit.order.answers import (
     InstancePart,
     Never,
     Sighting,
+    Status,
     StepAnswer,
 )
-from dolma_kit.order.description import RunDescription, load
-from dolma_kit.order.documents import DocumentTable, find_table, read_table
-from dolma_kit.order.instances import InstanceTable
-from dolma_kit.order.paths import path_table
-from dolma_kit.order.permutation import KINDS, Permutation
-from dolma_kit.order.schedule import Schedule
+from dolma_kit.order.description import RunDescription, load_all
+from dolma_kit.order.documents import (
+    EOS_SCAN,
+    Document,
+    DocumentTable,
+    ScannedDocuments,
+    find_table,
+    read_table,
+)
+from dolma_kit.order.finding import rows_of
+from dolma_kit.order.instances import Held, Instances
+from dolma_kit.order.paths import Entry, path_table
+from dolma_kit.order.permutation import Permutation
+from dolma_kit.order.schedule import Batch, Planned, Schedule
 from dolma_kit.order.tokens_json import NAME, check_sizes, recorded
+from dolma_kit.order.views import View
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+#: from the nearest to a sighting to the farthest
+NEAREST: tuple[Never, ...] = (
+    *("masked", "skipped", "truncated", "not-reached", "epoch-tail"),
+    *("not-sampled", "file-remainder"),
+)
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -47,75 +66,121 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     ConfigError for a description that is wrong, for files that are missing and for too few tokens
     or instances; VerificationError for token files of other sizes than recorded.
     """
-    return Run(os.fspath(path), load(path))
+    loaded = load_all(path)
+    return Run(os.fspath(path), loaded.description, loaded.entries)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a document as it is shown: `ends` says that its last token is the EOS."""
+
+    document: DocumentPart
+    ends: bool
 
 
 class Run:
     """The four layers of one run, and the documents behind its tokens.
 
     `description` is what `description.load` gave, `files` the path table, `instances` the instance
-    table, `schedule` the schedule, `path` names the run in messages.
+    table, `schedule` the schedule, `path` names the run in messages. Where the sequence length
+    changes, `instances` and `order` are those of the first.
     """
 
-    def __init__(self, path: str, description: RunDescription) -> None:
+    def __init__(
+        self, path: str, description: RunDescription, entries: Sequence[Entry] | None = None
+    ) -> None:
         assert isinstance(description.tokens, list)  # this and the next are load's work
         assert description.dtype is not None
         order = description.order
         self.path = path
         self.description = description
-        self.files = path_table(description.tokens, description.dtype)
-        self._record = recorded(description.tokens)
+        self.files = path_table(entries or description.tokens, description.dtype)
+        self._record = recorded([f.path for f in self.files if os.path.exists(f.path)])
         if self._record is not None:
             check_sizes(self._record, self.files)
-        self.instances = InstanceTable(
-            [file.n_tokens for file in self.files], description.sequence_length
-        )
-        self._orders = {
-            epoch: KINDS[order.kind](
-                self.instances.n_instances,
-                seed=order.seed,
-                epoch=epoch,
-                world_size=order.world_size,
-                drop_last=order.drop_last,
-            )
-            for epoch in range(order.epoch, order.epoch + description.epochs)
-        }
+        self._views: dict[int, View] = {}
+        self.parents: dict[int, Run] = {}
         self.schedule = Schedule(
             n_positions=len(self.order),
             global_batch_size=description.global_batch_size,
             epochs=description.epochs,
-            first_epoch=order.epoch,
+            first_epoch=self.first_epoch,
             world_size=order.world_size,
+            segments=self._planned(),
         )
-        self._tables: dict[str, DocumentTable] = {}
+        self._tables: dict[str, DocumentTable | ScannedDocuments] = {}
+
+    def _planned(self) -> list[Planned]:
+        planned = []
+        for number, keys in enumerate(self.description.segments):
+            if keys.parent is not None:
+                self.parents[number] = _parent(keys.parent, self.path)
+            planned.append(
+                Planned(
+                    n_positions=len(self._view_at(number).order_of(self.first_epoch)),
+                    batch_size=keys.global_batch_size or self.description.global_batch_size,
+                    from_step=keys.from_step,
+                    to_step=keys.to_step,
+                    epoch=keys.epoch,
+                    first_position=keys.first_position,
+                    skip=keys.skip,
+                )
+            )
+        return planned
+
+    def _view_at(self, segment: int) -> View:
+        segments = self.description.segments
+        length = segments[segment].sequence_length if segments else None
+        return self.view(length or self.description.sequence_length)
+
+    def view(self, sequence_length: int) -> View:
+        """The instances and orders at one of the run's sequence lengths."""
+        if sequence_length not in self._views:
+            self._views[sequence_length] = View(self.description, self.files, sequence_length)
+        return self._views[sequence_length]
+
+    @property
+    def first_epoch(self) -> int:
+        """The number of the first epoch, as OLMo or OLMo-core count them."""
+        assert self.description.order.epoch is not None
+        return self.description.order.epoch
+
+    @property
+    def instances(self) -> Instances:
+        """The instance table (at the run's first sequence length)."""
+        return self._view_at(0).instances
 
     @property
     def n_steps(self) -> int:
-        """The steps of the run, numbered 1 to n_steps."""
+        """The last step of the run; its first is 1, unless its segments begin later."""
         return self.schedule.n_steps
 
     @property
     def order(self) -> Permutation:
         """The order of the run's first epoch: `run.order[position]` is an instance."""
-        return self.order_of(self.description.order.epoch)
+        return self.order_of(self.first_epoch)
 
     def order_of(self, epoch: int) -> Permutation:
         """The order of one epoch, by OLMo's number; ConfigError for one that the run has not."""
-        if epoch not in self._orders:
-            first, last = min(self._orders), max(self._orders)
+        first, last = self.first_epoch, self.first_epoch + self.description.epochs - 1
+        if not first <= epoch <= last:
             raise ConfigError(f"{self.path} has epochs {first} to {last}, not {epoch}")
-        return self._orders[epoch]
+        return self._view_at(0).order_of(epoch)
 
     def step(self, step: int) -> Step:
         """What step `step`, from 1, trained on; ConfigError beyond the end."""
         batch = self.schedule.batch(step)
+        if batch.segment in self.parents:
+            return self.parents[batch.segment].step(step)
+        view = self._view_at(batch.segment)
         return Step(
             step=batch.step,
             batch=batch.batch,
             epoch=batch.epoch,
             positions=range(batch.start, batch.end),
-            instances=self.order_of(batch.epoch).instances_at(batch.start, batch.end),
+            instances=view.order_of(batch.epoch).instances_at(batch.start, batch.end),
             _run=self,
+            _view=view,
+            _batch=batch,
         )
 
     def steps_of(self, doc_id: str) -> list[Sighting]:
@@ -124,77 +189,187 @@ class Run:
         All occurrences of an id that occurs twice; empty if it was never seen. ConfigError for an
         id that no document has.
         """
-        return self._sightings(doc_id)[0]
+        return self.sightings(self.occurrences(doc_id))[0]
 
-    def _sightings(self, doc_id: str) -> tuple[list[Sighting], Never | None]:
-        occurrences = []
-        for n in range(len(self.files)):
-            table = self.documents(n)
-            for row in table.rows_with_id(doc_id):
-                occurrences.append((n, int(table.starts[row]), int(table.ends[row])))
-        if not occurrences:
-            n_docs = sum(len(self.documents(n)) for n in range(len(self.files)))
+    def occurrences(self, doc_id: str) -> list[tuple[int, int, int]]:
+        """(file, start, end) of every document of an id; ConfigError if there is none."""
+        found = rows_of(self, doc_id)
+        if not found:
+            n_docs = sum(
+                len(table)
+                for table in map(self.documents, range(len(self.files)))
+                if isinstance(table, DocumentTable)
+            )
             raise ConfigError(f"no document {doc_id!r} among the {n_docs} of {self.path}")
-        seen = []
-        never: Never = "file-remainder"
-        touched = {i for o in occurrences for i in self.instances.overlapping(*o)}
-        # All instances at once: of a large run that replays an epoch's shuffle.
-        positions = {e: order.positions_of_each(touched) for e, order in self._orders.items()}
-        for file, start, end in occurrences:
-            for instance in self.instances.overlapping(file, start, end):
-                never = "epoch-tail"
-                _, first = self.instances.locate(instance)
-                begin = max(start - first, 0)
-                stop = min(end - first, self.instances.sequence_length)
-                for epoch in self._orders:
-                    for position in positions[epoch][instance]:
-                        step = self.schedule.step_of(epoch, position)
-                        if step is None:
-                            continue
-                        batch = self.schedule.batch(step).batch
-                        rank = self.schedule.rank_of(position)
-                        seen.append(Sighting(step, batch, epoch, rank, instance, begin, stop))
-        seen.sort(key=lambda s: (s.step, s.instance, s.start, s.rank))
-        return seen, None if seen else never
+        return found
 
-    def documents(self, file: int) -> DocumentTable:
+    def sightings(
+        self, ranges: Sequence[tuple[int, int, int]]
+    ) -> tuple[list[Sighting], Never | None]:
+        """Every time that tokens of (file, start, end) were trained on, by step, then by instance;
+        if there is none, why (see `answers.DocumentAnswer`)."""
+        seen: list[Sighting] = []
+        reasons: set[Never] = set()
+        for number in {*range(len(self.schedule.segments))}:
+            if number in self.parents:
+                more, reason = self.parents[number].sightings(ranges)
+                segment = self.schedule.segments[number]
+                within = [s for s in more if segment.from_step <= s.step <= segment.to_step]
+                seen += within
+                reasons |= {reason} if reason else {"not-reached"}
+        for length in dict.fromkeys(
+            self._view_at(n).sequence_length
+            for n in range(len(self.schedule.segments))
+            if n not in self.parents
+        ):
+            found, why = self._sightings_at(self.view(length), ranges)
+            seen += found
+            reasons |= why
+        seen.sort(key=lambda s: (s.step, s.instance, s.start, s.rank))
+        return seen, None if seen else next(r for r in NEAREST if r in reasons)
+
+    def _sightings_at(
+        self, view: View, ranges: Sequence[tuple[int, int, int]]
+    ) -> tuple[list[Sighting], set[Never]]:
+        seen: list[Sighting] = []
+        reasons: set[Never] = set()
+        held: list[Held] = []
+        for file, start, end in ranges:
+            in_instances = view.instances.holding(file, start, end)
+            held += in_instances
+            if not in_instances:
+                reasons.add(view.instances.left_out(file, start, end))
+        # All instances at once: of a large run that replays an epoch's shuffle.
+        touched = {one.instance for one in held}
+        for epoch in self.schedule.epochs if held else ():
+            positions = view.order_of(epoch).positions_of_each(touched)
+            for one in held:
+                for position in positions[one.instance]:
+                    found, why = self._at_position(view, one, epoch, position)
+                    seen += found
+                    reasons |= why
+                if not positions[one.instance]:
+                    reasons.add("epoch-tail")
+        return seen, reasons
+
+    def _at_position(
+        self, view: View, held: Held, epoch: int, position: int
+    ) -> tuple[list[Sighting], set[Never]]:
+        """The sightings of an instance at one position, and why there are no more."""
+        seen: list[Sighting] = []
+        reasons: set[Never] = set()
+        schedule = self.schedule
+        for step in schedule.steps_of(epoch, position):
+            batch = schedule.batch(step)
+            if batch.segment in self.parents or self._view_at(batch.segment) is not view:
+                continue
+            status = self.status_of(view, held.instance, batch.segment)
+            trained = self.truncated_to(batch.segment)
+            if status != "trained":
+                reasons.add(status)
+            elif held.start >= trained:
+                reasons.add("truncated")
+            else:
+                rank = schedule.rank_of(batch, position)
+                stop = min(held.end, trained)
+                seen.append(
+                    Sighting(step, batch.batch, epoch, rank, held.instance, held.start, stop)
+                )
+        if not seen and not reasons:
+            left_over = schedule.is_left_over(epoch, position)
+            reasons.add("epoch-tail" if left_over else "not-reached")
+        return seen, reasons
+
+    def truncated_to(self, segment: int) -> int:
+        """How many tokens of each instance a segment trains on."""
+        segments = self.description.segments
+        kept = segments[segment].truncate_to if segments else None
+        length = self._view_at(segment).sequence_length + self.instances.extra_tokens
+        return min(kept, length) if kept else length
+
+    def status_of(self, view: View, instance: int, segment: int) -> Status:
+        """What became of an instance that a segment read."""
+        if self.schedule.segments[segment].skip:
+            return "skipped"
+        return "masked" if self.is_masked(view, instance) else "trained"
+
+    def is_masked(self, view: View, instance: int) -> bool:
+        """Whether the instance filter masks an instance; reads its tokens if there is a filter."""
+        if self.description.instance_filter is None:
+            return False
+        return self._is_masked(view.sequence_length, instance)
+
+    @functools.lru_cache(maxsize=1 << 16)  # noqa: B019  a run lives as long as its answers
+    def _is_masked(self, sequence_length: int, instance: int) -> bool:
+        from dolma_kit.order.repetitions import is_masked
+
+        view = self.view(sequence_length)
+        spans = view.instances.spans(instance)
+        tokens = np.concatenate([self.files[s.file].read(s.start, s.end) for s in spans])
+        assert self.description.instance_filter is not None
+        return is_masked(tokens, self.description.instance_filter)
+
+    def documents(self, file: int) -> DocumentTable | ScannedDocuments:
         """The documents of the `file`-th token file; its list is read once for equal paths."""
         tokens = self.files[file]
         if tokens.path not in self._tables:
-            path = find_table(tokens.path, self.description.documents)
-            self._tables[tokens.path] = read_table(path, tokens)
+            if self.description.documents == EOS_SCAN:
+                if self.description.eos_token_id is None:
+                    raise ConfigError(f"{self.path}: documents: {EOS_SCAN} needs eos_token_id")
+                scanned = ScannedDocuments(tokens, self.description.eos_token_id)
+                self._tables[tokens.path] = scanned
+            else:
+                path = find_table(tokens.path, self.description.documents)
+                self._tables[tokens.path] = read_table(path, tokens)
         return self._tables[tokens.path]
 
     def parts_of(self, instance: int) -> list[DocumentPart]:
         """The documents of one instance in the order of its tokens, decoded."""
-        file, first = self.instances.locate(instance)
-        last = first + self.instances.sequence_length
-        tokens = self.files[file].read(first, last)
-        table = self.documents(file)
-        parts = []
-        for row in table.overlapping(first, last):
-            document = table[row]
-            start, end = max(document.start, first), min(document.end, last)
-            ids: list[int] = tokens[start - first : end - first].tolist()
-            if end == document.end and ids[-1] == self.description.eos_token_id:
-                del ids[-1]  # the EOS that ends the document; one within its text stays
-            parts.append(
-                DocumentPart(
-                    id=document.id,
-                    source=document.source,
-                    src=document.src,
-                    line=document.line,
-                    start=start - first,
-                    end=end - first,
-                    doc_start=start - document.start,
-                    doc_end=end - document.start,
-                    text=self._tokenizer.decode(ids, skip_special_tokens=False),
-                )
-            )
-        return parts
+        return [part.document for part in self.shown_parts(self._view_at(0), instance)]
+
+    def shown_parts(self, view: View, instance: int, kept: int | None = None) -> Iterator[Part]:
+        """The same, of the first `kept` tokens of an instance."""
+        at = 0
+        for file, first, stop in view.instances.spans(instance):
+            last = stop if kept is None else min(stop, first + kept - at)
+            if last <= first:
+                break
+            tokens = self.files[file].read(first, last)
+            for document in self.documents(file).within(first, last):
+                yield self._part(document, tokens, first, last, at)
+            at += last - first
+
+    def _part(
+        self,
+        document: Document,
+        tokens: NDArray[np.unsignedinteger],
+        first: int,
+        last: int,
+        at: int,
+    ) -> Part:
+        """What of a document lies in tokens [first, last) of its file, which are those of the
+        instance from `at` on."""
+        start, end = max(document.start, first), min(document.end, last)
+        ids: list[int] = tokens[start - first : end - first].tolist()
+        ends = end == document.end and ids[-1] == self.description.eos_token_id
+        if ends:
+            del ids[-1]  # the EOS that ends the document; one within its text stays
+        part = DocumentPart(
+            id=document.id,
+            source=document.source,
+            src=document.src,
+            line=document.line,
+            start=start - first + at,
+            end=end - first + at,
+            doc_start=start - document.start,
+            doc_end=end - document.start,
+            text=self.tokenizer.decode(ids, skip_special_tokens=False),
+        )
+        return Part(part, ends)
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the run; VerificationError if it is not the one of the tokens."""
         from tokenizers import Tokenizer  # questions about order alone do not pay for it
 
         path = self.description.tokenizer
@@ -213,6 +388,12 @@ class Run:
             raise DataError(path, None, f"no tokenizer: {error}") from None
 
 
+def _parent(path: str, child: str) -> Run:
+    if os.path.realpath(path) == os.path.realpath(child):
+        raise ConfigError(f"{child}: a run is not its own parent")
+    return open_run(path)
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One step: its instances (B,) uint32, in the order of `positions` of the epoch's order.
@@ -226,30 +407,102 @@ class Step:
     positions: range
     instances: NDArray[np.uint32]
     _run: Run = field(repr=False)
+    _view: View = field(repr=False)
+    _batch: Batch = field(repr=False)
 
     def documents(self) -> list[DocumentPart]:
         """The parts of documents that the step saw, instance after instance, decoded; a document
         that is in two of them is there twice."""
-        return [part for instance in self.instances for part in self._run.parts_of(int(instance))]
+        return [part.document for i in self.instances for part in self.parts(int(i))]
+
+    def parts(self, instance: int) -> list[Part]:
+        """The parts of one of its instances, as far as it was trained on."""
+        kept = self._run.truncated_to(self._batch.segment)
+        return list(self._run.shown_parts(self._view, instance, kept))
+
+    def status(self, instance: int) -> Status:
+        """What became of one of its instances."""
+        return self._run.status_of(self._view, instance, self._batch.segment)
+
+    def boundaries(self, instance: int) -> str | None:
+        """`eos-scan` where only EOS tokens told where documents begin and end."""
+        file = self._view.instances.spans(instance)[0].file
+        return self._run.documents(file).boundaries
+
+    def rank_of(self, position: int, world_size: int | None = None) -> int:
+        """The rank that trained on a position, of the run's ranks or of so many."""
+        return self._run.schedule.rank_of(self._batch, position, world_size)
 
 
-def trace_step(run: Run, step: int) -> StepAnswer:
+@dataclass(frozen=True)
+class Ranks:
+    """Which ranks of a step to show: one, or all (None); how many there are, and how many instances
+    a rank takes at a time."""
+
+    rank: int | None = None
+    world_size: int | None = None
+    micro_batch: int | None = None
+
+
+def instances_of(step: Step, ranks: Ranks) -> list[InstancePart]:
+    """The instances of a step that ranks saw, by position.
+
+    ConfigError for ranks that cannot share the batch, and for a rank that there is not.
+    """
+    size = len(step.instances)
+    world_size = ranks.world_size or step._run.schedule.world_size
+    if size % world_size:
+        raise ConfigError(f"{world_size} ranks cannot share a batch of {size} instances")
+    per_rank = size // world_size
+    if ranks.micro_batch and per_rank % ranks.micro_batch:
+        raise ConfigError(
+            f"a rank has {per_rank} instances of a batch, no multiple of {ranks.micro_batch}"
+        )
+    if ranks.rank is not None and not 0 <= ranks.rank < world_size:
+        raise ConfigError(f"no rank {ranks.rank}: there are {world_size}, from 0")
+    found = []
+    for position, number in zip(step.positions, step.instances, strict=True):
+        rank = step.rank_of(position, world_size)
+        if ranks.rank is not None and rank != ranks.rank:
+            continue
+        instance = int(number)
+        nth = (position - step.positions.start) // world_size
+        found.append(
+            InstancePart(
+                instance=instance,
+                position=position,
+                rank=rank,
+                status=step.status(instance),
+                documents=[part.document for part in step.parts(instance)],
+                micro_batch=nth // ranks.micro_batch if ranks.micro_batch else None,
+                boundaries=step.boundaries(instance),
+            )
+        )
+    return found
+
+
+def trace_step(run: Run, step: int, ranks: Ranks | None = None) -> StepAnswer:
     """The answer of `trace step`; `msgspec.json.encode` gives its JSON."""
     seen = run.step(step)
-    instances = [
-        InstancePart(
-            instance=int(instance),
-            position=position,
-            rank=run.schedule.rank_of(position),
-            status="trained",
-            documents=run.parts_of(int(instance)),
-        )
-        for position, instance in zip(seen.positions, seen.instances, strict=True)
-    ]
-    return StepAnswer(seen.step, seen.batch, seen.epoch, instances)
+    return StepAnswer(seen.step, seen.batch, seen.epoch, instances_of(seen, ranks or Ranks()))
 
 
-def trace_doc(run: Run, doc_id: str) -> DocumentAnswer:
-    """The answer of `trace doc`; `msgspec.json.encode` gives its JSON."""
-    seen, never = run._sightings(doc_id)
+def trace_doc(run: Run, doc_id: str, until: int | None = None) -> DocumentAnswer:
+    """The answer of `trace doc`; sightings after step `until` do not count.
+
+    ConfigError for an id that neither the tokens nor the mixes' decisions have.
+    """
+    from dolma_kit.order.removal import why_removed
+
+    try:
+        occurrences = run.occurrences(doc_id)
+    except ConfigError:
+        removed = why_removed(run, doc_id)
+        if removed is None:
+            raise
+        return DocumentAnswer(doc_id, [], "removed", removed)
+    seen, never = run.sightings(occurrences)
+    if until is not None and seen:
+        seen = [s for s in seen if s.step <= until]
+        never = None if seen else "not-reached"
     return DocumentAnswer(doc_id, seen, never)

@@ -50,7 +50,7 @@ def test_equals_olmo_loader(
         first_epoch=first_epoch,
         world_size=world_size,
     )
-    restart = min(restart, schedule.batches_per_epoch)
+    restart = min(restart, schedule.segments[0].per_epoch)
     step = 0
     for epoch, order in orders.items():
         plain = global_indices(n, seed, epoch, world_size, drop_last)
@@ -75,19 +75,19 @@ def test_equals_olmo_loader(
         ]
         rounds = expected[0] + expected[1]
         batches = [rounds[i : i + n_micro_batches] for i in range(0, len(rounds), n_micro_batches)]
-        assert len(batches) == schedule.batches_per_epoch
+        assert len(batches) == schedule.segments[0].per_epoch
         for number, micro_batches in enumerate(batches):
             step += 1
             batch = schedule.batch(step)
             assert (batch.step, batch.batch, batch.epoch) == (step, number, epoch)
             of_rank: list[list[int]] = [[] for _ in range(world_size)]
             for position in range(batch.start, batch.end):
-                of_rank[schedule.rank_of(position)].append(order[position])
-                assert schedule.step_of(epoch, position) == step
+                of_rank[schedule.rank_of(batch, position)].append(order[position])
+                assert schedule.steps_of(epoch, position) == (step,)
             for rank in range(world_size):
                 assert of_rank[rank] == [i for micro in micro_batches for i in micro[rank]]
         for position in range(len(batches) * batch_size, len(order)):
-            assert schedule.step_of(epoch, position) is None
+            assert schedule.steps_of(epoch, position) == ()
     assert step == schedule.n_steps
 
 
