@@ -22,10 +22,10 @@ Orders are `{kind: olmo-core, seed, epoch, chunk_size}`, `{kind: feistel, seed}`
 copies of the order that `trace export` writes.
 
 A segment: `{from_step, to_step, first_position, epoch, global_batch_size, sequence_length,
-truncate_to, skip, parent}`. Steps follow those of the segment above, a place that is not given goes
-on where that one stopped, sizes are those at the top of the file. `skip`: batches that were read
-and not trained on; `truncate_to`: tokens of each instance that were; `parent`: the run.yaml of the
-run that trained these steps, where this one forked from it.
+truncate_to, skip, parent, note}`. Steps follow those of the segment above, a place that is not
+given goes on where that one stopped, sizes are those at the top of the file. `skip`: batches that
+were read and not trained on; `truncate_to`: tokens of each instance that were; `parent`: the
+run.yaml of the run that trained these steps, where this one forked from it; `note` is for readers.
 
 Relative paths are relative to the file.
 """
@@ -113,6 +113,7 @@ class SegmentKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     truncate_to: Count | None = None
     skip: bool = False
     parent: str | None = None
+    note: str | None = None
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

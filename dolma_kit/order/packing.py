@@ -6,8 +6,8 @@ documents (`boundaries: documents`, what OLMo-core goes by for remote files). On
 instance is cut (`truncate`: the rest is lost; `fragment`: into several). They are packed by
 `kernels.packing`, the longest first; an instance is padded at its end.
 
-Documents of one length come in the order in which numpy's unstable argsort leaves them, of float64
-as OLMo-core has it; on another kind of processor numpy may sort otherwise.
+Documents of one length come in the order in which numpy's unstable argsort leaves them, as in
+OLMo-core; another release of numpy, or one on another kind of processor, may leave another order.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _pack(
         pieces.append((np.full(len(starts), nth, np.int64), starts, ends))
     of, starts, ends = (np.concatenate(column) for column in zip(*pieces, strict=True))
     lengths = ends - starts
-    order = np.argsort(-1 * lengths.astype(np.float64))  # unstable, as OLMo-core's
+    order = np.argsort(-1 * lengths)  # unstable, as OLMo-core's
     instances = np.zeros(len(lengths), np.int64)
     kernels.packing.pack_into(np.ascontiguousarray(lengths[order]), sequence_length, instances)
     by_instance = np.argsort(instances, kind="stable")
@@ -134,9 +134,13 @@ def _documents(
             ends &= follows
         found.append(first + np.flatnonzero(ends) + 1)
     stops = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
-    if form.bos_token_id is not None and (not len(stops) or stops[-1] != file.n_tokens):
-        stops = np.append(stops, file.n_tokens)  # the last, which no BOS follows
+    if form.bos_token_id is not None and file.n_tokens and _last(file) == eos:
+        stops = np.append(stops, file.n_tokens)  # no BOS follows the last one
     return np.concatenate(([0], stops))[:-1].astype(np.int64), stops
+
+
+def _last(file: TokenFile) -> int:
+    return int(file.read(file.n_tokens - 1, file.n_tokens)[0])
 
 
 def _cut(

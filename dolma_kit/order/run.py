@@ -116,7 +116,7 @@ class Run:
                 self.parents[number] = _parent(keys.parent, self.path)
             planned.append(
                 Planned(
-                    n_positions=len(self._view_at(number).order_of(self.first_epoch)),
+                    n_positions=len(self.view_of(number).order_of(self.first_epoch)),
                     batch_size=keys.global_batch_size or self.description.global_batch_size,
                     from_step=keys.from_step,
                     to_step=keys.to_step,
@@ -127,10 +127,16 @@ class Run:
             )
         return planned
 
-    def _view_at(self, segment: int) -> View:
+    def view_of(self, segment: int) -> View:
+        """The instances and orders of a segment, by its number from 0."""
         segments = self.description.segments
         length = segments[segment].sequence_length if segments else None
         return self.view(length or self.description.sequence_length)
+
+    def own_views(self) -> list[View]:
+        """The views of all segments that are the run's own."""
+        own = [n for n in range(len(self.schedule.segments)) if n not in self.parents]
+        return list(dict.fromkeys(self.view_of(n) for n in own))
 
     def view(self, sequence_length: int) -> View:
         """The instances and orders at one of the run's sequence lengths."""
@@ -147,7 +153,7 @@ class Run:
     @property
     def instances(self) -> Instances:
         """The instance table (at the run's first sequence length)."""
-        return self._view_at(0).instances
+        return self.view_of(0).instances
 
     @property
     def n_steps(self) -> int:
@@ -164,14 +170,21 @@ class Run:
         first, last = self.first_epoch, self.first_epoch + self.description.epochs - 1
         if not first <= epoch <= last:
             raise ConfigError(f"{self.path} has epochs {first} to {last}, not {epoch}")
-        return self._view_at(0).order_of(epoch)
+        return self.view_of(0).order_of(epoch)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of path table, order and schedule (see `fingerprint`)."""
+        from dolma_kit.order.fingerprint import fingerprint_of
+
+        return fingerprint_of(self)
 
     def step(self, step: int) -> Step:
         """What step `step`, from 1, trained on; ConfigError beyond the end."""
         batch = self.schedule.batch(step)
         if batch.segment in self.parents:
             return self.parents[batch.segment].step(step)
-        view = self._view_at(batch.segment)
+        view = self.view_of(batch.segment)
         return Step(
             step=batch.step,
             batch=batch.batch,
@@ -208,49 +221,54 @@ class Run:
     ) -> tuple[list[Sighting], Never | None]:
         """Every time that tokens of (file, start, end) were trained on, by step, then by instance;
         if there is none, why (see `answers.DocumentAnswer`)."""
-        seen: list[Sighting] = []
-        reasons: set[Never] = set()
-        for number in {*range(len(self.schedule.segments))}:
-            if number in self.parents:
-                more, reason = self.parents[number].sightings(ranges)
-                segment = self.schedule.segments[number]
-                within = [s for s in more if segment.from_step <= s.step <= segment.to_step]
-                seen += within
-                reasons |= {reason} if reason else {"not-reached"}
-        for length in dict.fromkeys(
-            self._view_at(n).sequence_length
-            for n in range(len(self.schedule.segments))
-            if n not in self.parents
-        ):
-            found, why = self._sightings_at(self.view(length), ranges)
-            seen += found
-            reasons |= why
-        seen.sort(key=lambda s: (s.step, s.instance, s.start, s.rank))
-        return seen, None if seen else next(r for r in NEAREST if r in reasons)
+        return self.sightings_of_each([ranges])[0]
 
-    def _sightings_at(
-        self, view: View, ranges: Sequence[tuple[int, int, int]]
-    ) -> tuple[list[Sighting], set[Never]]:
-        seen: list[Sighting] = []
-        reasons: set[Never] = set()
-        held: list[Held] = []
-        for file, start, end in ranges:
-            in_instances = view.instances.holding(file, start, end)
-            held += in_instances
-            if not in_instances:
-                reasons.add(view.instances.left_out(file, start, end))
+    def sightings_of_each(
+        self, groups: Sequence[Sequence[tuple[int, int, int]]]
+    ) -> list[tuple[list[Sighting], Never | None]]:
+        """The same of several groups of ranges, which costs little more than of one."""
+        seen: list[list[Sighting]] = [[] for _ in groups]
+        reasons: list[set[Never]] = [set() for _ in groups]
+        for number, parent in self.parents.items():
+            segment = self.schedule.segments[number]
+            for group, (more, reason) in enumerate(parent.sightings_of_each(groups)):
+                seen[group] += [s for s in more if segment.from_step <= s.step <= segment.to_step]
+                reasons[group].add(reason or "not-reached")
+        for view in self.own_views():
+            self._look_in(view, groups, seen, reasons)
+        for sightings in seen:
+            sightings.sort(key=lambda s: (s.step, s.instance, s.start, s.rank))
+        return [
+            (found, None if found else next(r for r in NEAREST if r in why))
+            for found, why in zip(seen, reasons, strict=True)
+        ]
+
+    def _look_in(
+        self,
+        view: View,
+        groups: Sequence[Sequence[tuple[int, int, int]]],
+        seen: list[list[Sighting]],
+        reasons: list[set[Never]],
+    ) -> None:
+        """Add what there is to see of each group at one sequence length, and why not more."""
+        held: list[tuple[int, Held]] = []
+        for group, ranges in enumerate(groups):
+            for file, start, end in ranges:
+                in_instances = view.instances.holding(file, start, end)
+                held += [(group, one) for one in in_instances]
+                if not in_instances:
+                    reasons[group].add(view.instances.left_out(file, start, end))
         # All instances at once: of a large run that replays an epoch's shuffle.
-        touched = {one.instance for one in held}
+        touched = {one.instance for _, one in held}
         for epoch in self.schedule.epochs if held else ():
             positions = view.order_of(epoch).positions_of_each(touched)
-            for one in held:
+            for group, one in held:
                 for position in positions[one.instance]:
                     found, why = self._at_position(view, one, epoch, position)
-                    seen += found
-                    reasons |= why
+                    seen[group] += found
+                    reasons[group] |= why
                 if not positions[one.instance]:
-                    reasons.add("epoch-tail")
-        return seen, reasons
+                    reasons[group].add("epoch-tail")
 
     def _at_position(
         self, view: View, held: Held, epoch: int, position: int
@@ -261,7 +279,7 @@ class Run:
         schedule = self.schedule
         for step in schedule.steps_of(epoch, position):
             batch = schedule.batch(step)
-            if batch.segment in self.parents or self._view_at(batch.segment) is not view:
+            if batch.segment in self.parents or self.view_of(batch.segment) is not view:
                 continue
             status = self.status_of(view, held.instance, batch.segment)
             trained = self.truncated_to(batch.segment)
@@ -284,7 +302,7 @@ class Run:
         """How many tokens of each instance a segment trains on."""
         segments = self.description.segments
         kept = segments[segment].truncate_to if segments else None
-        length = self._view_at(segment).sequence_length + self.instances.extra_tokens
+        length = self.view_of(segment).sequence_length + self.instances.extra_tokens
         return min(kept, length) if kept else length
 
     def status_of(self, view: View, instance: int, segment: int) -> Status:
@@ -325,7 +343,7 @@ class Run:
 
     def parts_of(self, instance: int) -> list[DocumentPart]:
         """The documents of one instance in the order of its tokens, decoded."""
-        return [part.document for part in self.shown_parts(self._view_at(0), instance)]
+        return [part.document for part in self.shown_parts(self.view_of(0), instance)]
 
     def shown_parts(self, view: View, instance: int, kept: int | None = None) -> Iterator[Part]:
         """The same, of the first `kept` tokens of an instance."""

@@ -173,7 +173,7 @@ def _alphabet(file: TokenizerFile) -> Alphabet | None:
     ):
         return None
     names = {i: token for token, i in found.model.vocab.items()}
-    byte_of = _byte_of()
+    byte_of = bytes_of_characters()
     contents = [bytes(byte_of.get(c, 0) for c in names.get(i, "")) for i in range(file.vocab_size)]
     for token in file.added_tokens:
         names[token.id], contents[token.id] = token.content, token.content.encode()
@@ -185,7 +185,7 @@ def _alphabet(file: TokenizerFile) -> Alphabet | None:
     return Alphabet(np.frombuffer(b"".join(contents), np.uint8), offsets, leading, trailing)
 
 
-def _byte_of() -> dict[str, int]:
+def bytes_of_characters() -> dict[str, int]:
     """The byte that each character of a byte-level token stands for (GPT-2's table)."""
     others = [b for b in range(256) if b not in _PLAIN_BYTES]
     return {chr(b): b for b in _PLAIN_BYTES} | {chr(256 + i): b for i, b in enumerate(others)}

@@ -56,7 +56,7 @@ def packed(
         for file, ids in enumerate(files)
         for start, end in documents_of(ids, eos, most, long_documents)
     ]
-    lengths = np.array([end - start for _, start, end in documents], np.float64)
+    lengths = np.array([end - start for _, start, end in documents], np.int64)
     instances: list[list[tuple[int, int, int]]] = []
     queues: dict[int, deque[int]] = {}
     for i in np.argsort(-1 * lengths):

@@ -1,0 +1,193 @@
+"""When a phrase was seen: every byte occurrence in the decoded tokens, however they were cut.
+
+All token files of the run are decoded and searched, a block of whole documents at a time. An
+occurrence lies within one document; it may begin or end inside a token, and occurrences may
+overlap. The phrase is normalized as the tokenizer normalizes texts. The EOS that ends a document
+is no text.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dolma_kit.errors import ConfigError
+from dolma_kit.order.answers import Hit, TextAnswer
+from dolma_kit.order.asking.vocabulary import Vocabulary, normalized, vocabulary_of
+from dolma_kit.order.documents import Document, DocumentTable, ScannedDocuments
+
+if TYPE_CHECKING:
+    from dolma_kit.order.run import Run
+
+BLOCK_TOKENS = 1 << 21
+LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """Where a phrase stands: tokens [start, end) of a file, bytes from `byte` on in the text of
+    the document that begins at token `document`."""
+
+    start: int
+    end: int
+    byte: int
+    document: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole documents of one file: tokens [bounds[0], bounds[-1]), a document between two."""
+
+    file: int
+    bounds: NDArray[np.int64]
+
+
+def trace_text(
+    run: Run, text: str, *, limit: int = LIMIT, until: int | None = None, workers: int = 1
+) -> TextAnswer:
+    """The answer of `trace text`: all occurrences counted, the first `limit` of them with their
+    documents and steps; sightings after step `until` do not count.
+
+    ConfigError for an empty phrase, one that the normalizer leaves nothing of, and a tokenizer that
+    is not byte-level.
+    """
+    needle = normalized(run.tokenizer, text).encode("utf-8", "surrogatepass")
+    if not needle:
+        raise ConfigError("an empty phrase is everywhere: give some text")
+    vocabulary = vocabulary_of(run.tokenizer, run.path)
+    n_found, n_documents = 0, 0
+    shown: list[tuple[int, Occurrence]] = []
+    with ThreadPoolExecutor(workers) as pool:
+        blocks = _blocks(run)
+        while batch := list(itertools.islice(blocks, 4 * workers)):
+            for block, found in zip(
+                batch,
+                pool.map(lambda one: find_in(run, one, vocabulary, needle), batch),
+                strict=True,
+            ):
+                n_found += len(found)
+                n_documents += len({one.document for one in found})
+                shown += [(block.file, one) for one in found[: max(0, limit - len(shown))]]
+    hits = _hits(run, shown, len(needle), until)
+    steps = [s.step for hit in hits for s in hit.seen]
+    return TextAnswer(
+        text=text,
+        occurrences=n_found,
+        documents=n_documents,
+        first_step=min(steps, default=None),
+        last_step=max(steps, default=None),
+        hits=hits,
+    )
+
+
+def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes) -> list[Occurrence]:
+    """The occurrences in a block, by place."""
+    first, last = int(block.bounds[0]), int(block.bounds[-1])
+    tokens = run.files[block.file].read(first, last)
+    ends = block.bounds[1:] - first
+    is_silent = np.zeros(len(tokens), np.bool_)
+    is_silent[ends - 1] = tokens[ends - 1] == run.description.eos_token_id
+    decoded, offsets = vocabulary.decode(tokens, is_silent)
+    places = np.fromiter(_places(decoded, needle), np.int64)
+    if not len(places):
+        return []
+    bounds = offsets[block.bounds - first]  # (n_docs + 1,) where each document's text begins
+    document = np.searchsorted(bounds, places, side="right") - 1
+    within = places + len(needle) <= bounds[document + 1]
+    places, document = places[within], document[within]
+    starts = np.searchsorted(offsets, places, side="right") - 1
+    stops = np.searchsorted(offsets, places + len(needle), side="left")
+    return [
+        Occurrence(first + s, first + e, b, int(block.bounds[d]))
+        for s, e, b, d in zip(
+            starts.tolist(),
+            stops.tolist(),
+            (places - bounds[document]).tolist(),
+            document.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _places(decoded: bytes, needle: bytes) -> Iterator[int]:
+    at = decoded.find(needle)
+    while at >= 0:
+        yield at
+        at = decoded.find(needle, at + 1)
+
+
+def _blocks(run: Run) -> Iterator[Block]:
+    """All documents of the run's files in blocks; a file that stands twice is searched once."""
+    done = set()
+    for n, file in enumerate(run.files):
+        if file.path in done or not file.n_tokens:
+            continue
+        done.add(file.path)
+        table = run.documents(n)
+        bounds = (
+            np.concatenate(([0], table.ends))
+            if isinstance(table, DocumentTable)
+            else _scanned_bounds(run, n)
+        )
+        first = 0
+        while first < len(bounds) - 1:
+            room = int(bounds[first]) + BLOCK_TOKENS
+            last = max(int(np.searchsorted(bounds, room, side="right")) - 1, first + 1)
+            yield Block(n, bounds[first : last + 1])
+            first = last
+
+
+def _scanned_bounds(run: Run, n: int) -> NDArray[np.int64]:
+    file, eos = run.files[n], run.description.eos_token_id
+    found = [np.zeros(1, np.int64)]
+    for first in range(0, file.n_tokens, BLOCK_TOKENS):
+        tokens = file.read(first, min(first + BLOCK_TOKENS, file.n_tokens))
+        found.append(first + 1 + np.flatnonzero(tokens == eos))
+    if found[-1][-1:].tolist() != [file.n_tokens]:
+        found.append(np.array([file.n_tokens]))
+    return np.concatenate(found)
+
+
+def _hits(
+    run: Run, shown: list[tuple[int, Occurrence]], n_bytes: int, until: int | None
+) -> list[Hit]:
+    numbers: dict[str, list[int]] = {}
+    for n, file in enumerate(run.files):
+        numbers.setdefault(file.path, []).append(n)
+    groups = [
+        [(n, one.start, one.end) for n in numbers[run.files[file].path]] for file, one in shown
+    ]
+    hits = []
+    answers = run.sightings_of_each(groups) if groups else []
+    for (number, one), (seen, never) in zip(shown, answers, strict=True):
+        if until is not None and seen:
+            seen = [s for s in seen if s.step <= until]
+            never = None if seen else "not-reached"
+        document = _document(run.documents(number), one)
+        hits.append(
+            Hit(
+                id=document.id,
+                source=document.source,
+                src=document.src,
+                line=document.line,
+                start_byte=one.byte,
+                end_byte=one.byte + n_bytes,
+                doc_start=one.start - document.start,
+                doc_end=one.end - document.start,
+                whole=any(s.end - s.start == one.end - one.start for s in seen),
+                seen=seen,
+                never=never,
+            )
+        )
+    return hits
+
+
+def _document(table: DocumentTable | ScannedDocuments, one: Occurrence) -> Document:
+    (document,) = table.within(one.document, one.document + 1)
+    return document
