@@ -119,7 +119,9 @@ def _causes(run: Run, recorded: NDArray[np.uint32], epoch: int, path: str) -> It
         return
     fits = _tried(run, recorded, epoch)
     yield from fits
-    if not fits and max(n_recorded, top) > n:
+    if fits:
+        return
+    if max(n_recorded, top) > n:
         yield (
             f"missing paths: the file has {n_recorded} positions up to instance {top - 1}, the "
             f"run's files give {n} instances"
@@ -138,6 +140,8 @@ def _tried(run: Run, recorded: NDArray[np.uint32], epoch: int) -> list[str]:
     if n > MAX_TRIED:
         return []
     head = np.array(recorded[:HEAD])
+    if np.array_equal(head, np.arange(len(head))):
+        return ["kind: it is not shuffled"]
     tried: list[tuple[str, Callable[[], Permutation]]] = []
     if seed is not None:
         for other in (seed - 1, seed + 1):
@@ -163,8 +167,6 @@ def _tried(run: Run, recorded: NDArray[np.uint32], epoch: int) -> list[str]:
             f"tail: the file has {len(recorded)} positions, the run {len(run.order_of(epoch))}: "
             "drop_last or the world size differs"
         ]
-    if np.array_equal(head, np.arange(len(head))):
-        found.append("kind: it is not shuffled")
     return [
         cause for cause in found if not (cause.startswith("kind") and np.array_equal(ours, head))
     ]
@@ -183,7 +185,8 @@ def _other_instances(run: Run, n_recorded: int, n: int) -> Iterator[str]:
     table = run.instances
     if n_recorded == n or not isinstance(table, InstanceTable):
         return
-    within = range(n_recorded, n_recorded + 2048)  # what drop_last may have cut off
+    cut_off = min(2048, n_recorded // 50)  # what drop_last may have
+    within = range(n_recorded, n_recorded + 1 + cut_off)
     length = table.sequence_length
     for other in (length // 4, length // 2, length * 2, length * 4):
         if other and sum(t // other for t in table.n_tokens) in within:

@@ -217,8 +217,9 @@ def _last_step(found: Found, own: Sequence[Revision], at: Revision | None) -> in
 def _segments(own: Sequence[Revision], last: int | None, found: Found) -> list[dict[str, Any]]:
     written: list[dict[str, Any]] = found.keys.get("segments", [])
     if written or last is None:
-        if written and last is not None:
-            written[-1].setdefault("to_step", last)
+        if last is not None:
+            written = [one for one in written if one["from_step"] <= last]
+            written[-1]["to_step"] = last
         return written
     rows = revisions.lineage(own)
     if len({run for _, _, run in rows}) < 2:
