@@ -1,7 +1,7 @@
 """Why a document never came to be tokens: what the mixes' `decisions.parquet` say of it.
 
 They are those that run.yaml's `decisions` name (folders or files), else those beside the
-`documents/` folders that the tokens were made from, as the tables of documents say.
+`documents/` folders that the tokens were made from, as the ledger of the tokens' folder says.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from dolma_kit import decisions, explaining, files
-from dolma_kit.errors import DolmaKitError
+from dolma_kit import decisions, explaining, files, ledger
 from dolma_kit.order.answers import Removed
-from dolma_kit.order.documents import DocumentTable
 
 if TYPE_CHECKING:
     from dolma_kit.order.run import Run
@@ -29,24 +27,16 @@ def why_removed(run: Run, doc_id: str) -> Removed | None:
 
 
 def _found(run: Run) -> list[str]:
-    """The decisions of the mixes that the documents of the tokens were read from."""
+    """The decisions of the mixes that the tokens were made from."""
     places: dict[str, None] = {}
-    beside = os.path.dirname(os.path.abspath(run.path))
-    for n in range(len(run.files)):
-        try:
-            table = run.documents(n)
-        except DolmaKitError:
-            continue
-        if not isinstance(table, DocumentTable) or not len(table):
-            continue
-        src = table[0].src
-        if files.is_remote(src) or "documents" not in src.split(os.sep):
-            continue
-        names = src.split(os.sep)
-        folder = os.sep.join(names[: len(names) - 1 - names[::-1].index("documents")])
-        for root in ("", beside):
-            path = decisions.path_in(os.path.join(root, folder))
-            if os.path.isfile(path):
-                places[path] = None
-                break
+    local = [file.path for file in run.files if not files.is_remote(file.path)]
+    for folder in dict.fromkeys(os.path.dirname(path) for path in local):
+        recorded = ledger.read(folder)
+        for record in recorded[1] if recorded else []:
+            names = os.path.normpath(os.path.join(folder, record.source or "")).split(os.sep)
+            if "documents" not in names:
+                continue
+            mix = os.sep.join(names[: len(names) - 1 - names[::-1].index("documents")])
+            if os.path.isfile(decisions.path_in(mix)):
+                places[mix] = None
     return list(places)

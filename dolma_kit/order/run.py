@@ -42,7 +42,7 @@ from dolma_kit.order.documents import (
     find_table,
     read_table,
 )
-from dolma_kit.order.finding import rows_of
+from dolma_kit.order.finding import IndexedFolder, rows_of
 from dolma_kit.order.instances import Held, Instances
 from dolma_kit.order.paths import Entry, path_table
 from dolma_kit.order.permutation import Permutation
@@ -108,6 +108,7 @@ class Run:
             segments=self._planned(),
         )
         self._tables: dict[str, DocumentTable | ScannedDocuments] = {}
+        self.indices: dict[str, IndexedFolder | None] = {}  # of ids, as they were opened
 
     def _planned(self) -> list[Planned]:
         planned = []
@@ -510,11 +511,11 @@ def trace_doc(run: Run, doc_id: str, until: int | None = None) -> DocumentAnswer
 
     ConfigError for an id that neither the tokens nor the mixes' decisions have.
     """
-    from dolma_kit.order.removal import why_removed
-
     try:
         occurrences = run.occurrences(doc_id)
     except ConfigError:
+        from dolma_kit.order.removal import why_removed
+
         removed = why_removed(run, doc_id)
         if removed is None:
             raise

@@ -95,9 +95,12 @@ class PartLookup:
         return Found(self.part.path, row, document)
 
 
-def by_id(folder: TokenFolder, document_id: str) -> list[Found]:
-    """Every document of an id, in the order of the parts and rows."""
-    index = id_index.open_index(folder)
+def by_id(
+    folder: TokenFolder, document_id: str, index: id_index.IdIndex | None = None
+) -> list[Found]:
+    """Every document of an id, in the order of the parts and rows; `index` is the folder's, if it
+    is open already."""
+    index = index or id_index.open_index(folder)
     if index is not None:
         lookups: dict[int, PartLookup] = {}
         found = []

@@ -34,7 +34,8 @@ _STYLE = """
   --c6: #a7b4ff; --c7: #6fd3c4; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 1rem; color: var(--ink);
-  background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; }
+  background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+caption { text-align: left; }
 h1 { font-size: 1.4rem; margin: 0.5rem 0; } h2 { font-size: 1rem; margin: 0; }
 p { margin: 0.3rem 0; } .soft { color: var(--soft); }
 article { border: 1px solid var(--line); border-radius: 0.5rem; background: var(--card);

@@ -158,9 +158,7 @@ def _tried(run: Run, recorded: NDArray[np.uint32], epoch: int) -> list[str]:
                      _core(n, seed, epoch, chunk_size))
                 )  # fmt: skip
         tried.append(("kind: it is OLMo's order of this seed and epoch", _olmo(n, seed, epoch)))
-    found = [
-        cause for cause, made in tried if np.array_equal(made().instances_at(0, len(head)), head)
-    ] if len(head) <= n else []  # fmt: skip
+    found = [cause for cause, made in tried if _explains(made(), head)]
     ours = _head(run.order_of(epoch), len(head))
     if len(recorded) != len(run.order_of(epoch)) and np.array_equal(ours, head):
         return [
@@ -170,6 +168,11 @@ def _tried(run: Run, recorded: NDArray[np.uint32], epoch: int) -> list[str]:
     return [
         cause for cause in found if not (cause.startswith("kind") and np.array_equal(ours, head))
     ]
+
+
+def _explains(order: Permutation, head: NDArray[np.uint32]) -> bool:
+    n = min(len(order), len(head))
+    return n > 1 and np.array_equal(order.instances_at(0, n), head[:n])
 
 
 def _olmo(n: int, seed: int, epoch: int) -> Callable[[], Permutation]:
