@@ -111,8 +111,9 @@ def export(path: Path, order: Path, inverse: Path) -> None:
     n = export_global_indices(run, order)
     middle = time.perf_counter()
     print(f"  order written in {middle - started:.1f} s ({4 * n / 1e9:.2f} GB)", flush=True)
-    export_global_indices(run, order.with_suffix(".again"), inverse=inverse)
-    print(f"  with its inverse in {time.perf_counter() - middle:.1f} s")
+    order.unlink()
+    export_global_indices(run, order, inverse=inverse)
+    print(f"  both written in {time.perf_counter() - middle:.1f} s")
     usage = resource.getrusage(resource.RUSAGE_SELF)
     with open("/proc/self/status", encoding="utf-8") as stream:
         own = [line.split()[1] for line in stream if line.startswith("RssAnon")]

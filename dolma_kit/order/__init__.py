@@ -3,12 +3,15 @@
 Four layers, each a file that knows only the ones before it:
 
     paths         path table      path, bytes, dtype
-    instances     instance table  offsets; the remainder of each file is dropped
-    permutation   position <-> instance, one shuffle an epoch
-    schedule      step <-> positions
+    instances     instance table  what an instance is made of (also `packing`, `megatron`)
+    permutation   position <-> instance, one an epoch (also `stored`; `kinds` chooses)
+    schedule      step <-> positions, in segments
 
-Only the first looks at files. `description` reads run.yaml, `tokens_json` what tokenizing has
-recorded, `documents` maps tokens to documents, `run` joins all of it, `answers` holds the JSON of
-`trace`, and `export` writes the order file that OLMo reads. Importing this package imports none
-of them: `from dolma_kit.order.run import open_run`.
+Only the first looks at files, and `remote` reads ranges of them wherever they lie. `views` are the
+second and third layer at one sequence length. `description` reads run.yaml, `tokens_json` what
+tokenizing has recorded, `documents` maps tokens to documents, `finding` finds those of an id, and
+`removal` says why there are none; `repetitions` is the instance filter. `run` joins all of it,
+`answers` holds the JSON of `trace`, `fingerprint` is a run in 64 characters, `export` writes the
+order file that OLMo reads. `asking` are further questions, `importing` reads other programs' runs.
+Importing this package imports none of them: `from dolma_kit.order.run import open_run`.
 """

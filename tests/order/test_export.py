@@ -11,6 +11,7 @@ from dolma_kit.order import export
 from dolma_kit.order.run import open_run
 
 from .naive_loader import global_indices
+from .tiny_run import write_run
 
 
 @pytest.mark.parametrize("epoch", [None, 0, 1])
@@ -47,3 +48,21 @@ def test_failed_export_keeps_what_was_there(
 def test_epoch_that_the_run_has_not(run_yaml: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="epochs 0 to 1, not 2"):
         export.export_global_indices(open_run(run_yaml), tmp_path / "x", 2)
+
+
+@pytest.mark.parametrize("free", [0, 1 << 40])
+@pytest.mark.parametrize("kind", ["olmo", "olmo-core"])
+def test_a_large_order_is_shuffled_in_memory_or_in_the_file(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch, free: int, kind: str
+) -> None:
+    order = {"kind": kind, "seed": 6198, "world_size": 2}
+    run = open_run(write_run(tmp_path, tokenizer, order=order))
+    monkeypatch.setattr(export, "POSITIONS_AT_ONCE", 5)
+    monkeypatch.setattr(export, "available_memory", lambda: free)
+    n = export.export_global_indices(run, tmp_path / "o", None, tmp_path / "i")
+    written = np.fromfile(tmp_path / "o", "<u4")
+    assert written.tolist() == run.order.instances_at(0, n).tolist()
+    places = np.fromfile(tmp_path / "i", "<u4")
+    assert len(places) == run.instances.n_instances
+    assert places[written].tolist() == list(range(n))
+    assert (places == 0xFFFFFFFF).sum() == run.instances.n_instances - n
