@@ -154,10 +154,10 @@ def read_table(path: str) -> list[Entry]:
                 entries.append(
                     Entry(
                         at(os.path.dirname(path), named["path"]),
-                        int(named["bytes"]) if named["bytes"] else None,
+                        _count(named["bytes"]),
                         named.get("label") or None,
                         named.get("sha256") or None,
-                        int(named["taken"]) if named.get("taken") else None,
+                        _count(named.get("taken", "")),
                     )
                 )
     except OSError as error:
@@ -165,6 +165,14 @@ def read_table(path: str) -> list[Entry]:
     except (ValueError, csv.Error) as error:
         raise DataError(path, len(entries) + 2, f"not {','.join(HEADER)}: {error}") from None
     return entries
+
+
+def _count(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal():
+        raise ValueError(f"{text!r} is no count")
+    return int(text)
 
 
 def write_table(path: str, entries: Sequence[Entry]) -> None:

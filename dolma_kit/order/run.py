@@ -66,8 +66,16 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     ConfigError for a description that is wrong, for files that are missing and for too few tokens
     or instances; VerificationError for token files of other sizes than recorded.
     """
+    return _open(os.fspath(path), ())
+
+
+def _open(path: str, children: tuple[str, ...]) -> Run:
+    """The run, that is a parent of those at `children`, the nearest last."""
+    real = os.path.realpath(path)
+    if real in children:
+        raise ConfigError(f"{path}: a run is not its own parent")
     loaded = load_all(path)
-    return Run(os.fspath(path), loaded.description, loaded.entries)
+    return Run(path, loaded.description, loaded.entries, (*children, real))
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -86,7 +94,11 @@ class Run:
     """
 
     def __init__(
-        self, path: str, description: RunDescription, entries: Sequence[Entry] | None = None
+        self,
+        path: str,
+        description: RunDescription,
+        entries: Sequence[Entry] | None = None,
+        lineage: tuple[str, ...] = (),
     ) -> None:
         assert isinstance(description.tokens, list)  # this and the next are load's work
         assert description.dtype is not None
@@ -105,16 +117,16 @@ class Run:
             epochs=description.epochs,
             first_epoch=self.first_epoch,
             world_size=order.world_size,
-            segments=self._planned(),
+            segments=self._planned(lineage),
         )
         self._tables: dict[str, DocumentTable | ScannedDocuments] = {}
         self.indices: dict[str, IndexedFolder | None] = {}  # of ids, as they were opened
 
-    def _planned(self) -> list[Planned]:
+    def _planned(self, lineage: tuple[str, ...]) -> list[Planned]:
         planned = []
         for number, keys in enumerate(self.description.segments):
             if keys.parent is not None:
-                self.parents[number] = _parent(keys.parent, self.path)
+                self.parents[number] = _open(keys.parent, lineage)
             planned.append(
                 Planned(
                     n_positions=len(self.view_of(number).order_of(self.first_epoch)),
@@ -405,12 +417,6 @@ class Run:
             return Tokenizer.from_file(path)
         except Exception as error:  # tokenizers raises nothing narrower
             raise DataError(path, None, f"no tokenizer: {error}") from None
-
-
-def _parent(path: str, child: str) -> Run:
-    if os.path.realpath(path) == os.path.realpath(child):
-        raise ConfigError(f"{child}: a run is not its own parent")
-    return open_run(path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ describes them; `pcg64_shuffle` is section 1.4, in Python integers, without nump
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -52,6 +53,23 @@ def rank_micro_batches(
         device_batch = mine[first : first + device_batch_size]
         for begin in range(0, device_batch_size, n):
             yield device_batch[begin : begin + n]
+
+
+def loader_batches(
+    order: list[int], rank: int, world_size: int, device_batch_size: int, n_workers: int
+) -> list[list[int]]:
+    """The batches that a rank's DataLoader gives: each worker iterates over its own slice, and the
+    loader takes one batch of each in turn; without workers, threads read every fourth instance and
+    are merged again (`IterableDataset.__iter__`)."""
+    mine = order[rank::world_size]
+    n_whole = len(mine) // device_batch_size * device_batch_size
+    rows = [mine[i : i + device_batch_size] for i in range(0, n_whole, device_batch_size)]
+    if n_workers == 0:
+        threads = [deque(mine[:n_whole][i::4]) for i in range(4)]
+        merged = [threads[i % 4].popleft() for i in range(n_whole)]
+        return [merged[i : i + device_batch_size] for i in range(0, n_whole, device_batch_size)]
+    workers = [deque(rows[k::n_workers]) for k in range(n_workers)]
+    return [workers[i % n_workers].popleft() for i in range(len(rows))]
 
 
 def pcg64_shuffle(n: int, seed: int) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dolma_kit.errors import ConfigError, DataError, VerificationError
-from dolma_kit.order.paths import TokenFile, path_table, token_paths
+from dolma_kit.order.paths import Entry, TokenFile, path_table, read_table, token_paths, write_table
 
 
 def test_folder_is_its_parts_sorted(tmp_path: Path) -> None:
@@ -56,3 +56,38 @@ def test_file_that_shrank(tmp_path: Path) -> None:
     path.write_bytes(bytes(8))
     with pytest.raises(VerificationError, match="has 8 bytes, it had 40"):
         TokenFile(str(path), 40, "uint32").read(1, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("path,bytes\na.npy,-4\n", DataError, "t.csv:2: not path,bytes.*'-4' is no count"),
+        ("path,bytes\na.npy,4\nb.npy,1e3\n", DataError, "t.csv:3: .*'1e3' is no count"),
+        ("path,bytes\na.npy\n", DataError, "t.csv:2: not path,bytes"),
+        ("name,size\n", DataError, "t.csv:1: is no table of token files"),
+        ("path,bytes,other\n", DataError, "is no table of token files"),
+        ("", DataError, "is no table of token files"),
+        ('path,bytes\n"a.npy,4\n', DataError, "t.csv:2: "),
+    ],
+)
+def test_tables_that_are_none(
+    tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(error, match=message):
+        read_table(str(tmp_path / "t.csv"))
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    entries = [
+        Entry("https://x/a, b.npy", 8, "web"),
+        Entry('/abs/with "quotes".npy', None, None, "ab" * 32, 4),
+        Entry("/abs/a.npy", 0),
+    ]
+    write_table(str(tmp_path / "t.csv"), entries)
+    assert read_table(str(tmp_path / "t.csv")) == entries
+
+
+def test_what_a_mixture_takes_is_there(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="has 2 tokens, 3 of them are to be taken"):
+        path_table([Entry(str(tmp_path / "a"), 8, taken=3)], "uint32")

@@ -145,6 +145,15 @@ def test_no_phrase(run_yaml: Path) -> None:
         phrases.trace_text(open_run(run_yaml), "")
 
 
+def test_bytes_that_are_no_text(run_yaml: Path) -> None:
+    """What a command line gives for a byte that is no UTF-8 is that byte."""
+    run = open_run(run_yaml)
+    whole = phrases.trace_text(run, "é").occurrences
+    assert phrases.trace_text(run, "\udcc3").occurrences >= whole > 0
+    with pytest.raises(ConfigError, match="half a surrogate pair"):
+        phrases.trace_text(run, "\ud800")
+
+
 def test_a_tokenizer_that_is_not_byte_level(tmp_path: Path) -> None:
     other = Tokenizer(models.BPE(unk_token="?"))
     other.pre_tokenizer = pre_tokenizers.Metaspace()

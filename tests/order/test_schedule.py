@@ -10,7 +10,7 @@ from dolma_kit.errors import ConfigError
 from dolma_kit.order.permutation import OlmoPermutation
 from dolma_kit.order.schedule import Batch, Schedule
 
-from .naive_loader import global_indices, rank_micro_batches
+from .naive_loader import global_indices, loader_batches, rank_micro_batches
 
 
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)
@@ -89,6 +89,24 @@ def test_equals_olmo_loader(
         for position in range(len(batches) * batch_size, len(order)):
             assert schedule.steps_of(epoch, position) == ()
     assert step == schedule.n_steps
+
+
+@pytest.mark.parametrize("n_workers", [0, 1, 2, 3, 16])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_workers_and_threads_move_nothing(n_workers: int, world_size: int) -> None:
+    """However many workers or threads read for a rank, its batches are those of the schedule."""
+    order = global_indices(107, 6198, 0, world_size, True)
+    schedule = Schedule(n_positions=len(order), global_batch_size=8, world_size=world_size)
+    for rank in range(world_size):
+        batches = loader_batches(order, rank, world_size, 8 // world_size, n_workers)
+        assert len(batches) == schedule.n_steps
+        for step, instances in enumerate(batches, start=1):
+            batch = schedule.batch(step)
+            assert instances == [
+                order[position]
+                for position in range(batch.start, batch.end)
+                if schedule.rank_of(batch, position) == rank
+            ]
 
 
 def test_second_epoch_starts_a_batch_of_its_own() -> None:

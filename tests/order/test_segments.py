@@ -252,3 +252,11 @@ def test_filter_of_repetitions(tmp_path: Path, tokenizer: Path) -> None:
     assert {i: trace_doc(run, i).never for i in "ab"} == {"a": "masked", "b": None}
     statuses = [i.status for s in (1, 2) for i in trace_step(run, s).instances]
     assert sorted(statuses) == ["masked", "trained"]
+
+
+def test_runs_that_are_each_others_parents(tmp_path: Path, tokenizer: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        segments = [{"to_step": 1, "parent": f"../{other}/run.yaml"}, {"to_step": 2}]
+        write_run(tmp_path / name, tokenizer, segments=segments)
+    with pytest.raises(ConfigError, match="a run is not its own parent"):
+        open_run(tmp_path / "a" / "run.yaml")

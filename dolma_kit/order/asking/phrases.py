@@ -9,6 +9,7 @@ is no text.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def trace_text(
     ConfigError for an empty phrase, one that the normalizer leaves nothing of, and a tokenizer that
     is not byte-level.
     """
-    needle = normalized(run.tokenizer, text).encode("utf-8", "surrogatepass")
+    needle = _needle(run, text)
     if not needle:
         raise ConfigError("an empty phrase is everywhere: give some text")
     vocabulary = vocabulary_of(run.tokenizer, run.path)
@@ -84,6 +85,16 @@ def trace_text(
         last_step=max(steps, default=None),
         hits=hits,
     )
+
+
+def _needle(run: Run, text: str) -> bytes:
+    try:
+        return normalized(run.tokenizer, text).encode()
+    except (UnicodeEncodeError, TypeError):  # bytes that are no UTF-8, as Python's argv holds them
+        try:
+            return os.fsencode(text)
+        except UnicodeEncodeError:
+            raise ConfigError("the phrase holds half a surrogate pair, which is no text") from None
 
 
 def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes) -> list[Occurrence]:
