@@ -62,11 +62,13 @@ def commands() -> typer.Typer:
         status,
         tokens,
         trace,
+        train,
         train_classifier,
     )
 
     stages.add_to(app)
     dedupe_size.add_to(app)
+    train.add_to(app)
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)

@@ -171,6 +171,9 @@ def verify(
         list[str] | None,
         typer.Option(metavar="FILE", help="OLMo's rank{r}.tsv.gz; repeatable, one a rank."),
     ] = None,
+    trace: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The order-trace.bin of our trainer.")
+    ] = None,
     epoch: Epoch = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,13 +181,15 @@ def verify(
     from dolma_kit.order.asking import verifying
     from dolma_kit.order.run import open_run
 
-    if (order_file is None) == (not ranks):
+    if sum((order_file is not None, bool(ranks), trace is not None)) != 1:
         raise ConfigError(
-            "compare with one thing: --order-file FILE, or --ranks FILE for each rank"
+            "compare with one thing: --order-file FILE, --trace FILE, or --ranks FILE of each rank"
         )
     opened = open_run(run)
     if order_file is not None:
         found = verifying.verify_order_file(opened, order_file, epoch)
+    elif trace is not None:
+        found = verifying.verify_trace(opened, trace)
     else:
         found = verifying.verify_ranks(opened, ranks or [])
     _say(found, as_json, _verified(found))
@@ -245,11 +250,8 @@ def _verified(found: Verification) -> str:
     lines = [f"{found.file} is not the order of this run: {found.recorded:,} and {found.run:,}"]
     first = found.first_difference
     if first is not None:
-        place = (
-            f"position {first.position}"
-            if first.position is not None
-            else f"step {first.step}, rank {first.rank}"
-        )
+        rank = "" if first.rank is None else f", rank {first.rank}"
+        place = f"position {first.position}" if first.step is None else f"step {first.step}{rank}"
         lines.append(f"  first difference at {place}: {first.recorded} there, {first.run} here")
     causes = found.likely_causes or ["no cause that was tried explains it"]
     return "\n".join([*lines, *(f"  likely: {cause}" for cause in causes)])

@@ -13,6 +13,7 @@
     documents: null                      # pattern of docs.parquet or csv.gz not beside the tokens;
                                          # eos-scan where there are none
     decisions: []                        # mixes that say why a document was removed
+    label_masks: []                      # for each of tokens, a file of bytes: 1 is a label
     instances: {kind: fixed}             # what an instance is made of
     segments: []                         # empty: one run from step 1
 
@@ -129,6 +130,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     epochs: Count = 1
     documents: str | None = None
     decisions: list[str] = []
+    label_masks: list[str] = []
     instance_filter: InstanceFilter | None = None
     instances: InstanceForm = InstanceForm()
     segments: list[SegmentKeys] = []
@@ -197,6 +199,7 @@ def load_all(path: str | os.PathLike[str]) -> Loaded:
         documents=documents,
         order=_order(path, folder, written.order),
         decisions=[at(folder, one) for one in written.decisions],
+        label_masks=_label_masks(path, [at(folder, m) for m in written.label_masks], paths),
         instances=msgspec.structs.replace(
             form,
             indices=[at(folder, one) for one in form.indices],
@@ -208,6 +211,14 @@ def load_all(path: str | os.PathLike[str]) -> Loaded:
         ],
     )
     return Loaded(description, entries)
+
+
+def _label_masks(path: str, masks: list[str], tokens: list[str]) -> list[str]:
+    if masks and len(masks) != len(tokens):
+        raise ConfigError(
+            f"{path}: {len(masks)} label_masks for {len(tokens)} files of tokens: one each"
+        )
+    return masks
 
 
 def _order(path: str, folder: str, order: Order) -> Order:

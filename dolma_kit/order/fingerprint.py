@@ -26,6 +26,13 @@ def fingerprint_of(run: Run) -> str:
     return hashlib.sha256(msgspec.json.encode(fields_of(run))).hexdigest()
 
 
+def data_hash(run: Run) -> bytes:
+    """SHA-256 (32 bytes) of what is read and in what order: the fingerprint without a schedule."""
+    fields = fields_of(run)
+    kept = {k: v for k, v in fields.items() if k not in ("schedule", "lengths", "parents")}
+    return hashlib.sha256(msgspec.json.encode(kept)).digest()
+
+
 def fields_of(run: Run) -> dict[str, Any]:
     """What the fingerprint is of."""
     description = run.description

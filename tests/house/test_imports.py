@@ -79,7 +79,7 @@ LAYERS = [
         "classifying",
         "language_models",
     },
-    {"recipe"},
+    {"recipe", "training"},
     {"demonstration", "cli"},
 ]
 

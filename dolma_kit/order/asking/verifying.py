@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dolma_kit.errors import ConfigError, DataError
+from dolma_kit.order import step_trace
+from dolma_kit.order.fingerprint import data_hash
 from dolma_kit.order.instances import InstanceTable
 from dolma_kit.order.paths import ITEM_BYTES
 from dolma_kit.order.permutation import OlmoCorePermutation, OlmoPermutation, Permutation
@@ -243,6 +245,70 @@ def verify_ranks(run: Run, paths: Sequence[str]) -> Verification:
         likely_causes=sorted(shifts),
         fingerprint=run.fingerprint,
     )
+
+
+def verify_trace(run: Run, path: str) -> Verification:
+    """Compare the trace of a training run with the steps of its run.yaml, in full: the place of
+    every step in the order, and by the chain of hashes all instances and all steps before.
+
+    ConfigError for a file that is not there, DataError for one that is no trace.
+    """
+    try:
+        length, data, head = step_trace.read_header(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read the trace {path}: {error.strerror}") from None
+    causes = []
+    if length != run.description.sequence_length:
+        causes.append(f"length: it is of instances of {length} tokens")
+    if data != data_hash(run):
+        causes.append("data: it is of other files, or another order")
+    difference, n_steps, first = None, 0, None
+    chain = step_trace.first_chain(head)
+    for record in step_trace.read(path):
+        n_steps, first = record.step, first or record.step
+        difference = None if causes else _trace_difference(run, record, chain)
+        if difference is not None:
+            causes += _trace_causes(run, record)
+        if causes or difference is not None:
+            break
+        chain = record.chain
+    if not causes and difference is None and n_steps != run.n_steps:
+        causes.append(f"steps: it ends at step {n_steps}, the run at {run.n_steps}")
+    if not causes and difference is None and first != run.schedule.first_step:
+        causes.append(f"steps: it begins at {first}, the run at {run.schedule.first_step}")
+    return Verification(
+        equal=not causes and difference is None,
+        file=path,
+        recorded=n_steps,
+        run=run.n_steps,
+        first_difference=difference,
+        likely_causes=causes,
+        fingerprint=run.fingerprint,
+    )
+
+
+def _trace_causes(run: Run, record: step_trace.Record) -> Iterator[str]:
+    if not run.schedule.first_step <= record.step <= run.n_steps:
+        yield f"steps: the run has steps {run.schedule.first_step} to {run.n_steps}"
+        return
+    batch = run.schedule.batch(record.step)
+    if record.batch_size != batch.end - batch.start:
+        yield f"batch: {record.batch_size} instances there, {batch.end - batch.start} here"
+    if record.epoch != batch.epoch:
+        yield f"epoch: {record.epoch} there, {batch.epoch} here"
+
+
+def _trace_difference(run: Run, record: step_trace.Record, chain: bytes) -> FirstDifference | None:
+    if not run.schedule.first_step <= record.step <= run.n_steps:
+        return FirstDifference(None, record.step, None, record.first_position, None)
+    batch = run.schedule.batch(record.step)
+    place = (record.epoch, record.first_position, record.batch_size)
+    if place != (batch.epoch, batch.start, batch.end - batch.start):
+        return FirstDifference(batch.start, record.step, None, record.first_position, batch.start)
+    instances = run.step(record.step).instances
+    if step_trace.chained(chain, record.head, instances) != record.chain:
+        return FirstDifference(batch.start, record.step, None, None, int(instances[0]))
+    return None
 
 
 def _of_rank(run: Run, step: int, rank: int, world_size: int) -> NDArray[np.uint32] | None:

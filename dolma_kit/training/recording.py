@@ -1,0 +1,103 @@
+"""What a run leaves besides checkpoints: a line of metrics a step, and the run.yaml as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import torch
+
+from dolma_kit import config, files
+from dolma_kit.order import step_trace
+from dolma_kit.training.batches import segments_of
+from dolma_kit.training.settings import Train
+
+if TYPE_CHECKING:
+    from dolma_kit.training.batches import Data
+    from dolma_kit.training.sharding import Processes
+
+METRICS = "metrics.jsonl"
+#: dense bf16 FLOP/s that makers state, by what a device's name begins with
+PEAK_FLOPS = {"NVIDIA H100": 989e12, "NVIDIA H200": 989e12, "NVIDIA A100": 312e12}
+
+
+class Metrics:
+    """`metrics.jsonl` of a run that goes on behind a step; what it had behind it is dropped."""
+
+    def __init__(self, path: str, step: int) -> None:
+        kept = []
+        if step and os.path.exists(path):
+            with open(path, "rb") as stream:
+                for line in stream:
+                    with contextlib.suppress(msgspec.DecodeError):
+                        if msgspec.json.decode(line)["step"] <= step:
+                            kept.append(line)
+        self._stream = open(path, "wb")
+        self._stream.writelines(kept)
+
+    def add(self, line: dict[str, Any]) -> None:
+        self._stream.write(msgspec.json.encode(line) + b"\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def write_run(told: Train, data: Data) -> None:
+    """OUT/run.yaml: the keys of the run, and the segments that the trace has."""
+    import yaml
+
+    out = os.path.abspath(told.out)
+    keys = config.read(told.run)
+    records = list(step_trace.read(os.path.join(out, step_trace.NAME)))
+    n_positions = len(data.view.order_of(data.run.first_epoch))
+    keys["segments"] = segments_of(records, n_positions)
+    keys = _moved(keys, os.path.dirname(os.path.abspath(told.run)), out)
+    text = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
+    with files.write_atomically(os.path.join(out, "run.yaml")) as stream:
+        stream.write(f"# The run as it was trained, by `dolma-kit train`.\n{text}".encode())
+
+
+def _moved(keys: dict[str, Any], source: str, out: str) -> dict[str, Any]:
+    """Keys of a run.yaml whose paths are relative to another folder."""
+
+    def moved(path: str) -> str:
+        if files.is_remote(path) or os.path.isabs(path):
+            return path
+        return os.path.relpath(os.path.join(source, path), out)
+
+    found = dict(keys)
+    for key in ("tokens", "tokenizer", "documents", "label_masks", "decisions"):
+        value = found.get(key)
+        if isinstance(value, list):
+            found[key] = [moved(one) for one in value]
+        elif isinstance(value, str) and value != "eos-scan":
+            found[key] = moved(value)
+    order = dict(found["order"])
+    for key in ("path", "stored", "inverse"):
+        if order.get(key):
+            order[key] = moved(order[key])
+    return found | {"order": order}
+
+
+def mfu(processes: Processes, flops_per_second: float) -> float | None:
+    """The share of the devices' stated peak; None for devices that state none."""
+    if processes.device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(processes.device)
+    peak = next((peak for begins, peak in PEAK_FLOPS.items() if name.startswith(begins)), None)
+    return None if peak is None else flops_per_second / (peak * processes.world_size)
+
+
+def say(line: dict[str, Any], told: Train) -> None:
+    goal = f"/{told.schedule.steps}" if told.schedule.steps else ""
+    mfu = f", MFU {line['mfu']:.1%}" if line["mfu"] is not None else ""
+    print(
+        f"step {line['step']}{goal}: loss {line['loss']:.4f}, lr {line['lr']:.3g}, norm "
+        f"{line['grad_norm']:.3f}, {line['tokens_per_second']:,.0f} tokens/s{mfu}",
+        file=sys.stderr,
+        flush=True,
+    )
