@@ -1,21 +1,39 @@
-"""`dolma-kit train`: the bundled trainer."""
+"""`dolma-kit train` and what it has beside it: export, import, soup, evaluate, generate."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from dolma_kit.errors import ConfigError
 
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A folder like step1000-tokens4B.")
+]
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write.")]
+TokenizerFile = Annotated[
+    str | None, typer.Option("--tokenizer", metavar="FILE", help="The run's tokenizer.json.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
-    app.command("train")(train)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(train)
+    group.command("export")(export)
+    group.command("import")(import_)
+    group.command("soup")(soup)
+    group.command("evaluate")(evaluate)
+    group.command("generate")(generate)
+    app.add_typer(group, name="train")
 
 
 def train(
-    config: Annotated[str, typer.Option("-c", "--config", metavar="FILE", help="train.yaml.")],
+    context: typer.Context,
+    config: Annotated[
+        str | None, typer.Option("-c", "--config", metavar="FILE", help="train.yaml.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew over what is in `out`.")
     ] = False,
@@ -27,15 +45,15 @@ def train(
 
     Goes on from the newest checkpoint in `out`. Needs PyTorch: pip install "dolma-kit[train]".
     """
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        raise ConfigError("name what to train: -c train.yaml")
     from dolma_kit import config as configs
     from dolma_kit.training.settings import Train
 
     told = configs.build(Train, configs.read(config), where=config)
-    try:
-        import torch
-    except ImportError:
-        raise ConfigError('training needs PyTorch: pip install "dolma-kit[train]"') from None
-    del torch
+    _require_torch()
     if dry_run:
         from dolma_kit.training.preparing import plan
 
@@ -46,4 +64,121 @@ def train(
 
     done = run(told, overwrite=overwrite)
     if is_first_process():
-        typer.echo(msgspec.json.encode(done).decode())
+        _say(done)
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: Out,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Type of the weights.")
+    ] = "float32",
+    tokenizer: TokenizerFile = None,
+    eos_token_id: Annotated[int | None, typer.Option(help="The id that ends a document.")] = None,
+) -> None:
+    """Write a checkpoint as a folder that transformers loads."""
+    _require_torch()
+    from dolma_kit.training import exporting
+
+    _say(
+        exporting.export(
+            checkpoint, out, dtype=dtype, tokenizer=tokenizer, eos_token_id=eos_token_id
+        )
+    )
+
+
+def import_(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A model of Hugging Face: olmo or olmo2.")
+    ],
+    out: Out,
+) -> None:
+    """Write a model of Hugging Face as a checkpoint to train from."""
+    _require_torch()
+    from dolma_kit.training import exporting
+
+    _say(exporting.import_folder(folder, out))
+
+
+def soup(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="CHECKPOINT...", help="Two checkpoints or more.")
+    ],
+    out: Out,
+) -> None:
+    """Write the mean of checkpoints' weights as a checkpoint."""
+    _require_torch()
+    from dolma_kit.training import exporting
+
+    _say(exporting.soup(paths, out))
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    run: Annotated[str, typer.Option("--run", metavar="RUN.YAML", help="Tokens held out.")],
+    max_documents: Annotated[
+        int | None, typer.Option(help="The first of each source (default: all).", min=1)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead.")] = False,
+) -> None:
+    """Show perplexity and bits per byte by source."""
+    _require_torch()
+    from dolma_kit.order.run import open_run
+    from dolma_kit.training import evaluating, exporting
+
+    model, _, identity = exporting.load_model(checkpoint)
+    rows = evaluating.evaluate(
+        model,
+        open_run(run),
+        sequence_length=int(identity.get("sequence_length") or 2048),
+        max_documents=max_documents,
+    )
+    if as_json:
+        _say({"checkpoint": checkpoint, "sources": rows})
+        return
+    for row in rows:
+        typer.echo(
+            f"{row.source:<16} {row.documents:>8,} documents {row.tokens:>11,} tokens  perplexity "
+            f"{row.perplexity:,.2f}  {row.bits_per_byte:.4f} bits per byte"
+        )
+
+
+def generate(
+    checkpoint: Checkpoint,
+    prompt: Annotated[str, typer.Argument(metavar="TEXT", help="What to go on with.")],
+    tokenizer: Annotated[str, typer.Option(metavar="FILE", help="The run's tokenizer.json.")],
+    n: Annotated[int, typer.Option("--tokens", help="At most so many.", min=1)] = 64,
+    temperature: Annotated[float, typer.Option(help="0: the likeliest; else drawn.", min=0)] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
+    eos_token_id: Annotated[int | None, typer.Option(help="The id to stop at.")] = None,
+) -> None:
+    """Print how a model goes on with a text."""
+    _require_torch()
+    from tokenizers import Tokenizer
+
+    from dolma_kit.tokens.tokenizer_file import resolve
+    from dolma_kit.training import exporting
+    from dolma_kit.training.generating import generate as generated
+
+    model, _, identity = exporting.load_model(checkpoint)
+    made = Tokenizer.from_file(resolve(tokenizer).path)
+    ids = made.encode(prompt, add_special_tokens=False).ids
+    if not ids:
+        raise ConfigError("nothing to go on with: the text has no tokens")
+    most = int(identity.get("sequence_length") or 2048)
+    found = generated(
+        model, ids, n=n, most=most, temperature=temperature, seed=seed, eos_token_id=eos_token_id
+    )
+    typer.echo(made.decode([*ids, *found], skip_special_tokens=False))
+
+
+def _require_torch() -> None:
+    try:
+        import torch
+    except ImportError:
+        raise ConfigError('training needs PyTorch: pip install "dolma-kit[train]"') from None
+    del torch
+
+
+def _say(what: Any) -> None:
+    typer.echo(msgspec.json.encode(what).decode())
