@@ -8,6 +8,7 @@
     sharding      processes, FSDP2, activation checkpointing, compilation
     checkpoints   written at once or not at all, read at any world size
     recording     metrics, and the run.yaml as it was
+    energy        energy and carbon, read or modelled
     preparing     before the first step
     loop          the training loop, top to bottom
 

@@ -28,11 +28,12 @@ from torch.distributed.fsdp import FSDPModule
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.training import checkpoints, recording, schedules, settings
 from dolma_kit.training.batches import Prefetcher, StepBatch
+from dolma_kit.training.energy import JOULES_PER_KWH, RAPL, Energy, Meter, energy_of
 from dolma_kit.training.models import document_mask
 from dolma_kit.training.optimizer import summed_loss
 from dolma_kit.training.preparing import Progress, Trainer, is_bf16, prepare, sizes
 from dolma_kit.training.settings import Train
-from dolma_kit.training.sharding import start, stop
+from dolma_kit.training.sharding import Processes, start, stop
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Trained(msgspec.Struct, frozen=True):
     seconds: float
     tokens_per_second: float
     stopped_by_signal: bool
+    energy: Energy
     outputs: list[str]
 
 
@@ -63,6 +65,11 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
         trainer = prepare(told, processes, overwrite)
         first = trainer.progress.step
         tokens_before = trainer.progress.tokens
+        meter = Meter(
+            device=processes.device.index if processes.device.type == "cuda" else None,
+            watts=told.energy.watts,
+            rapl=RAPL if processes.is_first_here else None,
+        )
         with _signals(trainer):
             loop_started = time.perf_counter()
             _run(trainer)
@@ -77,6 +84,7 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
             seconds=round(time.perf_counter() - started, 3),
             tokens_per_second=round((trainer.progress.tokens - tokens_before) / seconds, 1),
             stopped_by_signal=trainer.stop_asked,
+            energy=_energy(told, processes, meter),
             outputs=[told.out],
         )
     finally:
@@ -223,6 +231,17 @@ def _save(trainer: Trainer) -> None:
     if processes.is_first:
         checkpoints.keep_newest(trainer.folder, trainer.settings.checkpoint.keep)
         recording.write_run(trainer.settings, trainer.data)
+
+
+def _energy(told: Train, processes: Processes, meter: Meter) -> Energy:
+    """What all processes and their devices have taken; measured if the first one's is."""
+    (microjoules,) = processes.summed(round(meter.kwh() * JOULES_PER_KWH * 1e6))
+    return energy_of(
+        microjoules / 1e6 / JOULES_PER_KWH,
+        pue=told.energy.pue,
+        kg_per_kwh=told.energy.kg_per_kwh,
+        source=meter.source,
+    )
 
 
 @contextlib.contextmanager

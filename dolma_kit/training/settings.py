@@ -104,6 +104,15 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reset_optimizer_state: bool = False
 
 
+class Energy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For the report: watts of a device at work, where no counter tells; power usage effectiveness;
+    kilograms of CO2 for a kilowatt hour. The defaults are of OLMo 7B's report."""
+
+    watts: Positive = 400.0
+    pue: Annotated[float, Meta(ge=1)] = 1.1
+    kg_per_kwh: Annotated[float, Meta(ge=0)] = 0.610
+
+
 class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of train.yaml."""
 
@@ -114,6 +123,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Schedule
     batch: Batch = Batch()
     checkpoint: Checkpoint = Checkpoint()
+    energy: Energy = Energy()
     seed: Natural = 6198
     z_loss: Annotated[float, Meta(ge=0)] = 0.0
     precision: Literal["fp32", "bf16"] | None = None

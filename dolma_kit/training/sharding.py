@@ -36,6 +36,11 @@ class Processes:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def is_first_here(self) -> bool:
+        """Of the processes on this machine."""
+        return int(os.environ.get("LOCAL_RANK", 0)) == 0
+
     def summed(self, *numbers: int) -> list[int]:
         """Each number's sum over all processes, exact."""
         if self.mesh is None:
