@@ -115,32 +115,72 @@ def soup(
 
 def evaluate(
     checkpoint: Checkpoint,
-    run: Annotated[str, typer.Option("--run", metavar="RUN.YAML", help="Tokens held out.")],
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="RUN.YAML", help="Tokens held out.")
+    ] = None,
     max_documents: Annotated[
         int | None, typer.Option(help="The first of each source (default: all).", min=1)
     ] = None,
+    requests: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Questions with several answers; repeatable."),
+    ] = None,
+    tokenizer: TokenizerFile = None,
+    normalization: Annotated[
+        Literal["none", "per-token", "per-character", "unconditional"] | None,
+        typer.Option(help="How answers are compared (default: by task)."),
+    ] = None,
+    max_questions: Annotated[
+        int | None, typer.Option(help="The first of each task (default: all).", min=1)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead.")] = False,
 ) -> None:
-    """Show perplexity and bits per byte by source."""
+    """Show perplexity and bits per byte by source, or how questions are answered by task."""
+    if (run is None) == (not requests):
+        raise ConfigError("evaluate on one thing: --run RUN.YAML, or --requests FILE")
     _require_torch()
-    from dolma_kit.order.run import open_run
-    from dolma_kit.training import evaluating, exporting
+    from dolma_kit.training import exporting
 
     model, _, identity = exporting.load_model(checkpoint)
-    rows = evaluating.evaluate(
-        model,
-        open_run(run),
-        sequence_length=int(identity.get("sequence_length") or 2048),
-        max_documents=max_documents,
-    )
-    if as_json:
-        _say({"checkpoint": checkpoint, "sources": rows})
-        return
-    for row in rows:
-        typer.echo(
+    length = int(identity.get("sequence_length") or 2048)
+    if run is not None:
+        from dolma_kit.order.run import open_run
+        from dolma_kit.training import evaluating
+
+        losses = evaluating.evaluate(
+            model, open_run(run), sequence_length=length, max_documents=max_documents
+        )
+        text = [
             f"{row.source:<16} {row.documents:>8,} documents {row.tokens:>11,} tokens  perplexity "
             f"{row.perplexity:,.2f}  {row.bits_per_byte:.4f} bits per byte"
+            for row in losses
+        ]
+        _say({"checkpoint": checkpoint, "sources": losses}) if as_json else typer.echo(
+            "\n".join(text)
         )
+        return
+    from tokenizers import Tokenizer
+
+    from dolma_kit.tokens.tokenizer_file import resolve
+    from dolma_kit.training import ranking
+
+    if tokenizer is None:
+        raise ConfigError("questions are read by the run's tokenizer: --tokenizer FILE")
+    answers = ranking.answer(
+        model,
+        Tokenizer.from_file(resolve(tokenizer).path),
+        ranking.read_requests(requests or []),
+        most=length,
+        normalization=normalization,
+        max_questions=max_questions,
+    )
+    lines = [
+        f"{row.task:<16} {row.questions:>7,} questions  {row.accuracy:.1%} right (+- "
+        f"{row.standard_error:.1%}, chance {row.chance:.1%}; {row.normalization})  "
+        f"{row.gold_bits_per_byte:.4f} bits per byte of the right answer"
+        for row in answers
+    ]
+    _say({"checkpoint": checkpoint, "tasks": answers}) if as_json else typer.echo("\n".join(lines))
 
 
 def generate(

@@ -127,6 +127,14 @@ def test_commands(folder: Path, checkpoint: str, tmp_path: Path, dolma_kit: RunC
         "train", "soup", checkpoint, back.json["outputs"][0], "--out", tmp_path / "soup"
     )
     assert mean.code == 0, mean.err
+    request = {"context": "the fox", "continuation": " sleeps"}
+    row = {"task_name": "piqa", "doc_id": 0, "idx": 0, "label": 0, "request": request}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    asked = ("train", "evaluate", checkpoint, "--requests", tmp_path / "r.jsonl")
+    answers = dolma_kit(*asked, "--tokenizer", tiny, "--json").json["tasks"]
+    assert [(a["task"], a["questions"], a["accuracy"]) for a in answers] == [("piqa", 1, 1.0)]
+    assert "100.0% right" in dolma_kit(*asked, "--tokenizer", tiny).out
+    assert "--tokenizer FILE" in dolma_kit(*asked).err
     plan = json.loads(dolma_kit("train", "-c", folder / "train.yaml", "--dry-run").out)
     assert (plan["steps"], plan["tokens"]) == (20, 20 * 4 * 8)
 
@@ -137,6 +145,7 @@ def test_commands(folder: Path, checkpoint: str, tmp_path: Path, dolma_kit: RunC
         ((), "name what to train: -c train.yaml"),
         (("-c", "none.yaml"), "no config 'none.yaml'"),
         (("export", "none", "--out", "x"), "no checkpoint at none"),
+        (("evaluate", "none"), "evaluate on one thing"),
         (("soup", "none", "--out", "x"), "a mean is of two checkpoints or more"),
     ],
 )
