@@ -7,7 +7,8 @@ their norm over all ranks; the step is checked, made, traced and noted. The run'
     OUT/checkpoints/         see `checkpoints`
     OUT/order-trace.bin      see `order.step_trace`
     OUT/run.yaml             the run as it was: its segments are those of the trace
-    OUT/metrics.jsonl        a line a step
+    OUT/metrics.jsonl        a line a step; the same for TensorBoard in OUT/tensorboard
+    OUT/loss.png             at the end
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from dolma_kit.errors import ConfigError, DataError
+from dolma_kit.errors import ConfigError, DataError, DolmaKitError
 from dolma_kit.training import checkpoints, recording, schedules, settings
 from dolma_kit.training.batches import Prefetcher, StepBatch
 from dolma_kit.training.energy import JOULES_PER_KWH, RAPL, Energy, Meter, energy_of
@@ -76,6 +77,8 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
             seconds = time.perf_counter() - loop_started
         if trainer.progress.step > first:
             _save(trainer)
+            if processes.is_first:
+                recording.plot(told.out)
         return Trained(
             command="train",
             step=trainer.progress.step,
@@ -87,10 +90,27 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
             energy=_energy(told, processes, meter),
             outputs=[told.out],
         )
+    except RuntimeError as error:
+        if processes.mesh is None or not _is_lost(error):
+            raise
+        raise DolmaKitError(
+            f"rank {processes.rank} has lost the others ({str(error).splitlines()[0][:160]}): one "
+            f"of them has died; start again, it goes on from the newest checkpoint in {told.out}"
+        ) from None
     finally:
         if trainer is not None:
             trainer.close()
         stop(processes)
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Whether what went wrong is that another process is not there any more."""
+    said = str(error).lower()
+    return any(
+        words in said
+        for words in ("closed by peer", "reset by peer", "broken pipe", "timed out",
+                      "process exited", "gloo", "nccl")
+    )  # fmt: skip
 
 
 def _steps(trainer: Trainer) -> Iterator[StepBatch]:

@@ -21,7 +21,7 @@ from dolma_kit.training import checkpoints, schedules
 from dolma_kit.training.batches import Data, Place
 from dolma_kit.training.models import Shape, Transformer, initialise, shape_of
 from dolma_kit.training.optimizer import adamw
-from dolma_kit.training.recording import METRICS, Metrics
+from dolma_kit.training.recording import Metrics
 from dolma_kit.training.settings import Train, check
 from dolma_kit.training.sharding import Processes, prepared
 
@@ -93,7 +93,7 @@ def prepare(told: Train, processes: Processes, overwrite: bool) -> Trainer:
         os.makedirs(told.out, exist_ok=True)
         path = os.path.join(told.out, step_trace.NAME)
         writer = step_trace.TraceWriter(path, head, step=progress.step if chain else 0, chain=chain)
-        metrics = Metrics(os.path.join(told.out, METRICS), progress.step if chain else 0)
+        metrics = Metrics(told.out, progress.step if chain else 0)
     return Trainer(
         told, shape, data, processes, model, optimizer, progress, writer, identity, metrics=metrics
     )

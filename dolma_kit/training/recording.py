@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,17 @@ PEAK_FLOPS = {"NVIDIA H100": 989e12, "NVIDIA H200": 989e12, "NVIDIA A100": 312e1
 
 
 class Metrics:
-    """`metrics.jsonl` of a run that goes on behind a step; what it had behind it is dropped."""
+    """`metrics.jsonl` of a run that goes on behind a step, and `tensorboard/` beside it; what they
+    had behind it is dropped."""
 
-    def __init__(self, path: str, step: int) -> None:
+    def __init__(self, out: str, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = os.path.join(out, METRICS)
+        folder = os.path.join(out, "tensorboard")
+        if not step:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._board: Any = SummaryWriter(folder, purge_step=step + 1)
         kept = []
         if step and os.path.exists(path):
             with open(path, "rb") as stream:
@@ -41,9 +50,40 @@ class Metrics:
     def add(self, line: dict[str, Any]) -> None:
         self._stream.write(msgspec.json.encode(line) + b"\n")
         self._stream.flush()
+        for name, value in line.items():
+            if name != "step" and value is not None:
+                self._board.add_scalar(f"train/{name}", value, line["step"])
 
     def close(self) -> None:
         self._stream.close()
+        self._board.close()
+
+
+def plot(out: str) -> str:
+    """OUT/loss.png: the loss of every step over tokens, and the learning rate; its path."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with open(os.path.join(out, METRICS), "rb") as stream:
+        rows = [msgspec.json.decode(line) for line in stream]
+    tokens = [row["tokens"] for row in rows]
+    figure, (above, below) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(8, 5), height_ratios=(4, 1), layout="constrained"
+    )
+    above.plot(tokens, [row["loss"] for row in rows], color="#0072b2", linewidth=1.2)
+    above.set_ylabel("loss (nats a token)")
+    above.grid(alpha=0.3)
+    below.plot(tokens, [row["lr"] for row in rows], color="#d55e00", linewidth=1.2)
+    below.set_ylabel("learning rate")
+    below.set_xlabel("tokens")
+    below.grid(alpha=0.3)
+    path = os.path.join(out, "loss.png")
+    with files.write_atomically(path) as picture:
+        figure.savefig(picture, format="png", dpi=150)
+    pyplot.close(figure)
+    return path
 
 
 def write_run(told: Train, data: Data) -> None:

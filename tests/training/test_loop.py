@@ -69,6 +69,13 @@ def test_a_run_learns_and_says_what_it_did(run: Path, tmp_path: Path) -> None:
     assert rows[-1]["tokens"] == done.tokens == 40 * 4 * T
     assert rows[-1]["loss"] < 0.85 * rows[0]["loss"]
     assert {row["targets"] for row in rows} == {4 * (T - 1)}
+    assert (tmp_path / "o/loss.png").read_bytes().startswith(b"\x89PNG")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(tmp_path / "o/tensorboard"))
+    board.Reload()
+    shown = [(e.step, e.value) for e in board.Scalars("train/loss")]
+    assert shown == [(row["step"], pytest.approx(row["loss"], rel=1e-6)) for row in rows]
     kept = [Path(p).name for p in checkpoints.checkpoints(str(tmp_path / "o/checkpoints"))]
     assert kept == ["step39-tokens0B", "step40-tokens0B"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import dolma_kit
@@ -76,3 +79,38 @@ def test_batches_are_those_of_one_process(folder: Path, out: str) -> None:
 
 def test_one_process_goes_on_from_two(folder: Path) -> None:
     assert len(losses(folder / "two")) == 18
+
+
+def test_a_rank_that_is_killed(folder: Path, tmp_path: Path) -> None:
+    """The job ends, the other rank says why, and started again it goes on."""
+    keys = KEYS | {"schedule": {"steps": 22, "horizon_steps": 40}, "checkpoint": {"every": 1}}
+    settings = told(folder / "plain" / "run.yaml", tmp_path / "o", **keys)
+    (tmp_path / "train.json").write_bytes(msgspec.json.encode(settings))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
+        "-m", "dolma_kit", "train", "-c", str(tmp_path / "train.json"),
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    trace = tmp_path / "o" / step_trace.NAME
+    deadline = time.monotonic() + 60
+    while not trace.exists() or trace.stat().st_size < 64 * 4:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        if b"RANK=1" in variables:
+            os.kill(int(child), signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert b"SIGKILL" in said or b"Signal 9" in said
+    again = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert again.returncode == 0, again.stderr[-2000:]
+    run = open_run(tmp_path / "o" / "run.yaml")
+    assert run.n_steps == 22
+    assert verify_trace(run, str(trace)).equal
