@@ -8,6 +8,7 @@ their norm over all ranks; the step is checked, made, traced and noted. The run'
     OUT/order-trace.bin      see `order.step_trace`
     OUT/run.yaml             the run as it was: its segments are those of the trace
     OUT/metrics.jsonl        a line a step; the same for TensorBoard in OUT/tensorboard
+    OUT/evaluations.jsonl    a line an evaluation
     OUT/loss.png             at the end
 """
 
@@ -27,7 +28,15 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
 from dolma_kit.errors import ConfigError, DataError, DolmaKitError
-from dolma_kit.training import checkpoints, recording, schedules, settings
+from dolma_kit.order.run import open_run
+from dolma_kit.training import (
+    checkpoints,
+    evaluating,
+    ranking,
+    recording,
+    schedules,
+    settings,
+)
 from dolma_kit.training.batches import Prefetcher, StepBatch
 from dolma_kit.training.energy import JOULES_PER_KWH, RAPL, Energy, Meter, energy_of
 from dolma_kit.training.models import document_mask
@@ -77,6 +86,7 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
             seconds = time.perf_counter() - loop_started
         if trainer.progress.step > first:
             _save(trainer)
+            _evaluate(trainer)
             if processes.is_first:
                 recording.plot(told.out)
         return Trained(
@@ -128,6 +138,7 @@ def _steps(trainer: Trainer) -> Iterator[StepBatch]:
 
 def _run(trainer: Trainer) -> None:
     told, processes = trainer.settings, trainer.processes
+    n_steps = trainer.progress.step + len(list(sizes(told, trainer.data, trainer.progress)))
     flops = trainer.shape.flops_per_token(trainer.data.run.description.sequence_length)
     ahead = Prefetcher(_steps(trainer))
     try:
@@ -160,13 +171,16 @@ def _run(trainer: Trainer) -> None:
                     "lr": rate, "grad_norm": norm, "targets": n_targets, "seconds": seconds,
                     "data_seconds": began - waiting,
                     "tokens_per_second": n_tokens / seconds,
+                    "memory_bytes": recording.memory_bytes(processes),
                     "mfu": recording.mfu(processes, flops * n_tokens / seconds),
                 }  # fmt: skip
                 trainer.metrics.add(line)
                 if batch.step % told.log_every == 0:
-                    recording.say(line, told)
+                    recording.say(line, told, processes, seconds * (n_steps - batch.step))
             if told.checkpoint.every and batch.step % told.checkpoint.every == 0:
                 _save(trainer)
+            if told.evaluate.every and batch.step % told.evaluate.every == 0:
+                _evaluate(trainer)
             waiting = time.perf_counter()
     finally:
         ahead.close()
@@ -251,6 +265,33 @@ def _save(trainer: Trainer) -> None:
     if processes.is_first:
         checkpoints.keep_newest(trainer.folder, trainer.settings.checkpoint.keep)
         recording.write_run(trainer.settings, trainer.data)
+
+
+def _evaluate(trainer: Trainer) -> None:
+    """Add a line to OUT/evaluations.jsonl. All ranks read the same, as each has a part of the
+    model; only the first one writes."""
+    asked, step = trainer.settings.evaluate, trainer.progress.step
+    if step == trainer.evaluated or (asked.run is None and not asked.requests):
+        return
+    trainer.evaluated = step
+    model: Any = trainer.model
+    length = trainer.data.run.description.sequence_length
+    line: dict[str, Any] = {"step": step, "tokens": trainer.progress.tokens}
+    if asked.run is not None:
+        line["sources"] = evaluating.evaluate(
+            model, open_run(asked.run), sequence_length=length, max_documents=asked.max_documents
+        )
+    if asked.requests:
+        line["tasks"] = ranking.answer(
+            model,
+            trainer.data.run.tokenizer,
+            ranking.read_requests(asked.requests),
+            most=length,
+            max_questions=asked.max_questions,
+        )
+    model.train()
+    if trainer.processes.is_first:
+        recording.add_evaluation(trainer.settings.out, line)
 
 
 def _energy(told: Train, processes: Processes, meter: Meter) -> Energy:

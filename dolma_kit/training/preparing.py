@@ -21,6 +21,7 @@ from dolma_kit.training import checkpoints, schedules
 from dolma_kit.training.batches import Data, Place
 from dolma_kit.training.models import Shape, Transformer, initialise, shape_of
 from dolma_kit.training.optimizer import adamw
+from dolma_kit.training.ranking import read_requests
 from dolma_kit.training.recording import Metrics
 from dolma_kit.training.settings import Train, check
 from dolma_kit.training.sharding import Processes, prepared
@@ -50,6 +51,7 @@ class Trainer:
     identity: dict[str, Any]
     last_loss: float | None = None
     stop_asked: bool = False
+    evaluated: int = 0
     data_seconds: float = 0.0
     metrics: Metrics | None = None
 
@@ -88,6 +90,7 @@ def prepare(told: Train, processes: Processes, overwrite: bool) -> Trainer:
     head = step_trace.header(run.description.sequence_length, data_hash(run))
     progress, chain = _resume(told, model, optimizer, identity, data, overwrite, processes)
     _check_lasts(told, data, progress)
+    _check_evaluation(told, run)
     writer = metrics = None
     if processes.is_first:
         os.makedirs(told.out, exist_ok=True)
@@ -195,6 +198,16 @@ def _resume(
         return beginning, None
     checkpoints.check(source, state.identity, identity)
     return Progress(state.step, state.tokens, Place(state.epoch, state.position)), None
+
+
+def _check_evaluation(told: Train, run: Run) -> None:
+    """What is to be evaluated on is there, before the first step."""
+    if told.evaluate.run is not None:
+        held_out = open_run(told.evaluate.run)
+        _ = held_out.tokenizer
+    if told.evaluate.requests:
+        read_requests(told.evaluate.requests)
+        _ = run.tokenizer
 
 
 def _check_lasts(told: Train, data: Data, progress: Progress) -> None:

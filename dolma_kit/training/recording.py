@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dolma_kit.training.sharding import Processes
 
 METRICS = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
 #: dense bf16 FLOP/s that makers state, by what a device's name begins with
 PEAK_FLOPS = {"NVIDIA H100": 989e12, "NVIDIA H200": 989e12, "NVIDIA A100": 312e12}
 
@@ -132,12 +134,34 @@ def mfu(processes: Processes, flops_per_second: float) -> float | None:
     return None if peak is None else flops_per_second / (peak * processes.world_size)
 
 
-def say(line: dict[str, Any], told: Train) -> None:
+def say(line: dict[str, Any], told: Train, processes: Processes, seconds_left: float) -> None:
+    """The step, for a person: on stderr, a line."""
     goal = f"/{told.schedule.steps}" if told.schedule.steps else ""
-    mfu = f", MFU {line['mfu']:.1%}" if line["mfu"] is not None else ""
+    mfu_ = f", MFU {line['mfu']:.1%}" if line["mfu"] is not None else ""
+    speed = line["tokens_per_second"] / processes.world_size
+    hours, rest = divmod(round(seconds_left), 3600)
     print(
         f"step {line['step']}{goal}: loss {line['loss']:.4f}, lr {line['lr']:.3g}, norm "
-        f"{line['grad_norm']:.3f}, {line['tokens_per_second']:,.0f} tokens/s{mfu}",
+        f"{line['grad_norm']:.3f}, {speed:,.0f} tokens/s/device{mfu_}, "
+        f"{line['memory_bytes'] / 1e9:.1f} GB, {hours}:{rest // 60:02d}:{rest % 60:02d} left",
         file=sys.stderr,
         flush=True,
     )
+
+
+def memory_bytes(processes: Processes) -> int:
+    """The most that this process has had: of its GPU, or resident."""
+    if processes.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(processes.device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def add_evaluation(out: str, line: dict[str, Any]) -> None:
+    """Append to OUT/evaluations.jsonl, over what an earlier run wrote of the step or later ones."""
+    path = os.path.join(out, EVALUATIONS)
+    kept = []
+    if os.path.exists(path):
+        with open(path, "rb") as stream:
+            kept = [row for row in stream if msgspec.json.decode(row)["step"] < line["step"]]
+    with files.write_atomically(path) as stream:
+        stream.write(b"".join(kept) + msgspec.json.encode(line) + b"\n")

@@ -7,6 +7,7 @@
     schedule: {kind: cosine, steps: 1000, warmup_steps: 100}
     batch: {micro_batch_size: 4}         # instances of a rank at a time
     checkpoint: {every: 500, keep: 2}
+    evaluate: {every: 500, run: held-out.yaml}
 
 Relative paths are relative to the working directory, as in every `-c` file.
 """
@@ -104,6 +105,18 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reset_optimizer_state: bool = False
 
 
+class Evaluate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every so many steps, and at the end: losses by source on the tokens of `run`, held out
+    (`max_documents` of each source), and answers to the questions of `requests` (`max_questions` of
+    each task), read by the run's tokenizer."""
+
+    every: Count | None = None
+    run: str | None = None
+    max_documents: Count | None = None
+    requests: list[str] = []
+    max_questions: Count | None = None
+
+
 class Energy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For the report: watts of a device at work, where no counter tells; power usage effectiveness;
     kilograms of CO2 for a kilowatt hour. The defaults are of OLMo 7B's report."""
@@ -123,11 +136,12 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: Schedule
     batch: Batch = Batch()
     checkpoint: Checkpoint = Checkpoint()
+    evaluate: Evaluate = Evaluate()
     energy: Energy = Energy()
     seed: Natural = 6198
     z_loss: Annotated[float, Meta(ge=0)] = 0.0
     precision: Literal["fp32", "bf16"] | None = None
-    compile: bool = False
+    compile: Literal["inductor", "aot_eager"] | None = None
     activation_checkpointing: bool = False
     log_every: Count = 1
 

@@ -88,7 +88,7 @@ def prepared(
     processes: Processes,
     *,
     bf16: bool,
-    compiled: bool = False,
+    compiled: str | None = None,
     recomputed: bool = False,
 ) -> nn.Module:
     """A model (on the meta device) made ready: blocks recomputed in the backward pass, compiled,
@@ -97,8 +97,8 @@ def prepared(
     for i, block in enumerate(blocks):
         if recomputed:
             blocks[i] = checkpoint_wrapper(block)
-        if compiled:
-            blocks[i].compile()
+        if compiled is not None:
+            blocks[i].compile(backend=compiled)
     if processes.mesh is not None:
         policy = MixedPrecisionPolicy(
             param_dtype=torch.bfloat16 if bf16 else None,

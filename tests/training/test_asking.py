@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model": {"name": "olmo2-tiny", "vocab_size": 512, "n_layers": 1},
         "schedule": {"steps": 20},
         "optimizer": {"peak_lr": 3e-3},
-    }
+        "evaluate": {
+            "every": 8, "run": str(folder / "run.yaml"), "requests": [str(folder / "r.jsonl")],
+        },
+    }  # fmt: skip
+    request = {"context": "the fox", "continuation": " sleeps"}
+    row = {"task_name": "piqa", "doc_id": 0, "idx": 0, "label": 0, "request": request}
+    (folder / "r.jsonl").write_text(json.dumps(row))
     (folder / "train.yaml").write_text(yaml.safe_dump(keys))
     assert run(["train", "-c", str(folder / "train.yaml")]) == 0
     return folder
@@ -82,6 +89,16 @@ def test_losses_by_source(folder: Path, checkpoint: str) -> None:
     assert expected["all"][0] == len(WEB) + len(CODE)
     few = evaluating.evaluate(model, run, sequence_length=LENGTH, max_documents=1)
     assert [row.documents for row in few] == [1, 1, 2]
+
+
+def test_evaluations_in_the_loop(folder: Path, checkpoint: str) -> None:
+    rows = [json.loads(r) for r in (folder / "out/evaluations.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [8, 16, 20]
+    model, *_ = exporting.load_model(checkpoint)
+    found = evaluating.evaluate(model, open_run(folder / "run.yaml"), sequence_length=LENGTH)
+    assert rows[-1]["sources"] == [msgspec.to_builtins(row) for row in found]
+    assert rows[-1]["tasks"][0]["task"] == "piqa"
+    assert rows[0]["sources"][-1]["loss"] > rows[-1]["sources"][-1]["loss"]
 
 
 def test_text(checkpoint: str) -> None:

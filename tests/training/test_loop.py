@@ -20,7 +20,7 @@ from dolma_kit.errors import ConfigError, DataError, MissingInput, VerificationE
 from dolma_kit.order import step_trace
 from dolma_kit.order.asking.verifying import verify_trace
 from dolma_kit.order.run import open_run
-from dolma_kit.training import checkpoints, preparing
+from dolma_kit.training import checkpoints, exporting, preparing
 from dolma_kit.training.batches import Data
 from dolma_kit.training.loop import Trained, train
 from dolma_kit.training.sharding import Processes
@@ -253,6 +253,36 @@ def test_a_loss_that_is_no_number(run: Path, tmp_path: Path) -> None:
     settings = told(run, tmp_path / "o", optimizer={"peak_lr": 1e30, "max_grad_norm": None})
     with pytest.raises(DataError, match=r"step \d+: loss .*: not a number; nothing of this step"):
         train(settings)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # PyTorch's, as it compiles
+@pytest.mark.parametrize(
+    "changed", [{"compile": "aot_eager"}, {"activation_checkpointing": True},
+                {"batch": {"document_masks": True}}, {"precision": "bf16"}],
+    ids=["compiled", "recomputed", "document masks", "bf16"],
+)  # fmt: skip
+def test_ways_to_train(run: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Compiled and recomputed blocks change nothing; masks and bf16 do, and learn as well."""
+    plain = train(told(run, tmp_path / "plain", schedule={"steps": 6}))
+    other = train(told(run, tmp_path / "other", schedule={"steps": 6}, **changed))
+    assert plain.loss is not None
+    if "batch" in changed or "precision" in changed:
+        assert other.loss != plain.loss
+        assert other.loss == pytest.approx(plain.loss, rel=0.1)
+    else:
+        assert other.loss == pytest.approx(plain.loss, rel=1e-5)
+    checkpoint = checkpoints.checkpoints(str(tmp_path / "other/checkpoints"))[-1]
+    exporting.load_model(checkpoint)  # wrappers are in no name
+
+
+def test_evaluation_that_cannot_be(run: Path, tmp_path: Path) -> None:
+    for evaluate, message in (
+        ({"run": "none.yaml"}, "no run description"),
+        ({"run": str(run)}, "no key tokenizer"),
+        ({"requests": ["none.jsonl"]}, "cannot read none.jsonl"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train(told(run, tmp_path / "o", evaluate=evaluate))
 
 
 def test_sigterm_saves(run: Path, tmp_path: Path) -> None:
