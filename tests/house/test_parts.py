@@ -49,6 +49,10 @@ def test_config_loads(name: str) -> None:
         from dolma_kit.recipe import resolve
 
         assert resolve(config.build(config.Recipe, values))
+    elif "schedule" in values:
+        from dolma_kit.training import settings
+
+        settings.check(config.build(settings.Train, values))
     else:
         assert config.build(config.Mix, values).streams
     assert config.shipped()[name], f"the first line of configs/{name}.yaml says what it is for"

@@ -21,6 +21,23 @@ def test_published_rates() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "steps", "tokens", "expected"),
+    [
+        ("olmo1-1b", 739_328, 739_328 * 2048 * 2048, 4e-5),
+        ("olmo2-1b", 1_907_359, 1_907_359 * 512 * 4096, 7.4487e-5),
+        ("olmo2-7b", 928_646, 928_646 * 1024 * 4096, 6.135e-5),
+        ("olmo2-13b", 1, 5 * 10**12, 9e-5),
+    ],
+)
+def test_the_configs_end_where_their_runs_did(
+    name: str, steps: int, tokens: int, expected: float
+) -> None:
+    told = config.build(Train, config.read(name))
+    rate = learning_rate(told.schedule, told.optimizer.peak_lr, steps, tokens)
+    assert rate == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
     ("kind", "at", "expected"),
     [
         ("linear", 0, 0.1), ("linear", 50, 0.55), ("linear", 100, 1.0), ("linear", 550, 0.55),
