@@ -120,6 +120,11 @@ class Permutation(abc.ABC):
             for instance, place in zip(asked, places, strict=True)
         }
 
+    @property
+    def is_replayed(self) -> bool:
+        """Whether a question takes time for all instances, as nothing of the order is stored."""
+        return False
+
     def fingerprint_fields(self) -> dict[str, Any]:
         """What decides the order besides the number of instances and the kind."""
         return {"seed": self.seed, "epoch": self.epoch, "positions": self.n_positions}
@@ -160,6 +165,10 @@ class OlmoPermutation(Permutation):
             )
             return found
         return self.inverse[instances].astype(np.int64)
+
+    @property
+    def is_replayed(self) -> bool:
+        return self._is_replayed("shuffled", 1)
 
     def _is_replayed(self, stored: str, n_asked: int) -> bool:
         there = stored in self.__dict__ or "shuffled" in self.__dict__
@@ -230,6 +239,10 @@ class OlmoCorePermutation(Permutation):
         self.chunk_size = chunk_size
         self.n_positions = n_instances // chunk_size * chunk_size
         self.chunks = OlmoPermutation(n_instances // chunk_size, seed=seed, epoch=epoch)
+
+    @property
+    def is_replayed(self) -> bool:
+        return self.chunks.is_replayed
 
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
         chunks = self.chunks._at(places // self.chunk_size).astype(np.int64)

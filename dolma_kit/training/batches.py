@@ -75,6 +75,14 @@ class Data:
                     "a byte for each"
                 )
 
+        if self.view.order_of(run.first_epoch).is_replayed:
+            raise ConfigError(
+                f"{run.path}: an order of {self.view.instances.n_instances} instances takes most "
+                "of a minute for each step unless it is stored: write it with `dolma-kit trace export "
+                "--global-indices FILE`, and add stored: FILE to the order ({epoch} in it is the "
+                "epoch's number)"
+            )
+
     @property
     def first_place(self) -> Place:
         return Place(self.run.first_epoch, 0)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from dolma_kit.errors import ConfigError, DataError, MissingInput, VerificationError
-from dolma_kit.order import step_trace
+from dolma_kit.order import permutation, step_trace
 from dolma_kit.order.asking.verifying import verify_trace
 from dolma_kit.order.run import open_run
 from dolma_kit.training import checkpoints, exporting, preparing
@@ -190,6 +190,15 @@ def test_refused_before_the_first_step(
     with pytest.raises(error, match=message):
         train(told(run, tmp_path / "o", **changed))
     assert not (tmp_path / "o" / step_trace.NAME).exists()
+
+
+def test_an_order_that_would_be_replayed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permutation, "STORED", 10)
+    monkeypatch.setattr(permutation, "MOST_REPLAYED", 10)
+    with pytest.raises(ConfigError, match="of 44 instances takes most of a minute for each step"):
+        train(told(run, tmp_path / "o"))
 
 
 def test_masks_of_other_files(tmp_path: Path) -> None:
