@@ -76,11 +76,11 @@ class Data:
                 )
 
         if self.view.order_of(run.first_epoch).is_replayed:
+            n = self.view.instances.n_instances
             raise ConfigError(
-                f"{run.path}: an order of {self.view.instances.n_instances} instances takes most "
-                "of a minute for each step unless it is stored: write it with `dolma-kit trace export "
-                "--global-indices FILE`, and add stored: FILE to the order ({epoch} in it is the "
-                "epoch's number)"
+                f"{run.path}: an order of {n} instances takes most of a minute for each step "
+                "unless it is stored: write it with `dolma-kit trace export --global-indices FILE`, "
+                "and add stored: FILE to the order ({epoch} in it is the epoch's number)"
             )
 
     @property
