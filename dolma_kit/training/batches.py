@@ -79,7 +79,7 @@ class Data:
             n = self.view.instances.n_instances
             raise ConfigError(
                 f"{run.path}: an order of {n} instances takes most of a minute for each step "
-                "unless it is stored: write it with `dolma-kit trace export --global-indices FILE`, "
+                "unless it is stored: write it by `dolma-kit trace export --global-indices FILE`, "
                 "and add stored: FILE to the order ({epoch} in it is the epoch's number)"
             )
 
