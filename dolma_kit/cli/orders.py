@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dolma_kit.order.asking.comparing import Comparison
     from dolma_kit.order.asking.exposure import Exposure
     from dolma_kit.order.asking.planning import Plan
-    from dolma_kit.order.asking.verifying import Verification
+    from dolma_kit.order.asking.verifying import Checked, Verification
 
 RunFile = Annotated[str, typer.Option("--run", metavar="RUN.YAML", help="The training run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON instead.")]
@@ -177,15 +177,20 @@ def verify(
     epoch: Epoch = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a recorded order with the run's, and say what a difference likely comes from."""
+    """Compare a recorded order with the run's, and say what a difference likely comes from.
+
+    Without one, check the run against itself: sizes, lists of documents, the order both ways.
+    """
     from dolma_kit.order.asking import verifying
     from dolma_kit.order.run import open_run
 
-    if sum((order_file is not None, bool(ranks), trace is not None)) != 1:
-        raise ConfigError(
-            "compare with one thing: --order-file FILE, --trace FILE, or --ranks FILE of each rank"
-        )
+    if sum((order_file is not None, bool(ranks), trace is not None)) > 1:
+        raise ConfigError("compare with one thing: --order-file, --trace, or --ranks of each rank")
     opened = open_run(run)
+    if order_file is None and trace is None and not ranks:
+        checked = verifying.verify_run(opened)
+        _say(checked, as_json, _checked(checked))
+        return
     if order_file is not None:
         found = verifying.verify_order_file(opened, order_file, epoch)
     elif trace is not None:
@@ -242,6 +247,14 @@ def diff(
 
     found = compare(open_run(a), open_run(b), step_of(at))
     _say(found, as_json, _compared(found))
+
+
+def _checked(found: Checked) -> str:
+    lines = [
+        f"{found.files:,} files, {found.instances:,} instances, {found.steps:,} steps, "
+        f"{found.documents:,} documents: as it should be (fingerprint {found.fingerprint})"
+    ]
+    return "\n".join([*lines, *(f"  no list of documents: {p}" for p in found.without_documents)])
 
 
 def _verified(found: Verification) -> str:

@@ -152,11 +152,26 @@ def test_questions_to_the_order(made: Path, dolma_kit: RunCommand) -> None:
     made_order = dolma_kit("trace", *exported)
     assert made_order.json["outputs"] == ["o.npy", "i.npy"]
     assert dolma_kit("trace", "verify", "--order-file", "o.npy", "--run", "run.yaml").code == 0
+    itself = answer(dolma_kit, "verify")
+    assert (itself["equal"], itself["documents"], itself["without_documents"]) == (True, 3, [])
+    assert "as it should be" in dolma_kit("trace", "verify", "--run", "run.yaml").out
     text = Path("run.yaml").read_text().replace("6198", "6199")
     Path("other.yaml").write_text(text)
     wrong = dolma_kit("trace", "verify", "--order-file", "o.npy", "--run", "other.yaml")
     assert (wrong.code, "likely: seed: 6198, not 6199" in wrong.out) == (1, True)
     assert "step 1 is the first of" in dolma_kit("trace", "diff", "run.yaml", "other.yaml").out
+
+
+def test_lists_of_documents_that_do_not_fit(made: Path, dolma_kit: RunCommand) -> None:
+    (made / "tokens/part-00000.docs.parquet").unlink()
+    table = made / "tokens/part-00000.csv.gz"
+    rows = gzip.decompress(table.read_bytes()).splitlines(keepends=True)
+    table.write_bytes(gzip.compress(b"".join(rows[:-1])))
+    found = dolma_kit("trace", "verify", "--run", "run.yaml")
+    assert (found.code, "they do not belong together" in found.err) == (1, True)
+    table.unlink()
+    named = answer(dolma_kit, "verify")
+    assert (named["documents"], len(named["without_documents"])) == (0, 1)
 
 
 def test_import(made: Path, dolma_kit: RunCommand) -> None:
@@ -188,7 +203,7 @@ def test_import(made: Path, dolma_kit: RunCommand) -> None:
         (("doc", "fox", "--at", "main"), "'main' names no step"),
         (("plan", "0"), "there is no step 0"),
         (("exposure", "--at", "99"), "step 99 is beyond the end"),
-        (("verify",), "compare with one thing"),
+        (("verify", "--order-file", "a", "--trace", "b"), "compare with one thing"),
         (("export",), "nothing to export"),
         (("export", "--global-indices", "o", "--inverse", "o"), "two files: give two names"),
     ],

@@ -17,8 +17,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dolma_kit.errors import ConfigError, DataError
+from dolma_kit.errors import ConfigError, DataError, MissingInput, VerificationError
 from dolma_kit.order import step_trace
+from dolma_kit.order.documents import DocumentTable
 from dolma_kit.order.fingerprint import data_hash
 from dolma_kit.order.instances import InstanceTable
 from dolma_kit.order.paths import ITEM_BYTES
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1 << 22
 HEAD = 256  # values that a supposed cause has to explain
+PROBES = 1000
 MAX_TRIED = 1 << 28  # instances, beyond which causes that take a shuffle are not tried
 
 
@@ -53,6 +55,56 @@ class Verification(msgspec.Struct, frozen=True):
     first_difference: FirstDifference | None
     likely_causes: list[str]
     fingerprint: str
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What of a run has been checked against itself."""
+
+    equal: bool
+    files: int
+    instances: int
+    steps: int
+    documents: int
+    without_documents: list[str]
+    fingerprint: str
+
+
+def verify_run(run: Run) -> Checked:
+    """Check a run against itself: sizes (as it is opened), that the lists of documents fill their
+    files, and at a thousand places of each epoch that order and positions undo each other.
+
+    VerificationError for what does not fit; files without a list of documents are named.
+    """
+    n_documents = 0
+    without = []
+    for n, file in enumerate(run.files):
+        try:
+            table = run.documents(n)
+        except (ConfigError, MissingInput):
+            without.append(file.path)
+            continue
+        if isinstance(table, DocumentTable):
+            n_documents += len(table)
+        else:
+            without.append(file.path)
+    for epoch in run.schedule.epochs:
+        order = run.order_of(epoch)
+        probes = np.unique(np.linspace(0, len(order) - 1, PROBES).astype(np.int64)).tolist()
+        if not order.is_replayed:
+            instances = [order[p] for p in probes]
+            places = order.positions_of_each(instances)
+            odd = [p for p, i in zip(probes, instances, strict=True) if p not in places[i]]
+            if odd:
+                raise VerificationError(f"epoch {epoch}: position {odd[0]} is not found again")
+    return Checked(
+        equal=True,
+        files=len(run.files),
+        instances=run.instances.n_instances,
+        steps=run.n_steps,
+        documents=n_documents,
+        without_documents=list(dict.fromkeys(without)),
+        fingerprint=run.fingerprint,
+    )
 
 
 def verify_order_file(run: Run, path: str, epoch: int | None = None) -> Verification:
