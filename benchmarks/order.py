@@ -79,7 +79,8 @@ def said(name: str, seconds: list[float]) -> str:
 
 def ask(path: Path, asked: int) -> None:
     """In a process of its own: open the run, ask, print."""
-    from dolma_kit.order.run import open_run, trace_doc
+    from dolma_kit.order.run import open_run
+    from dolma_kit.order.steps import trace_doc
 
     started = time.perf_counter()
     run = open_run(path)

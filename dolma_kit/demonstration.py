@@ -364,7 +364,8 @@ def _write_yaml(path: str, values: dict[str, Any], about: str) -> None:
 def _show_step(run_path: str, rows: list[Row], say: Callable[[str], Any]) -> str:
     """Show what a step saw; returns the id of one of its documents."""
     from dolma_kit.cli.trace import step_text
-    from dolma_kit.order.run import open_run, trace_step
+    from dolma_kit.order.run import open_run
+    from dolma_kit.order.steps import trace_step
 
     started = time.perf_counter()
     run = open_run(run_path)

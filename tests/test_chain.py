@@ -13,7 +13,8 @@ import pytest
 
 from dolma_kit import config, ledger, recipe
 from dolma_kit.config import Recipe
-from dolma_kit.order.run import open_run, trace_step
+from dolma_kit.order.run import open_run
+from dolma_kit.order.steps import trace_step
 
 SOURCES = ("books", "code", "man", "web", "wiki")
 N_DOCUMENTS = 40

@@ -51,7 +51,8 @@ def step(
     """Show what the batch at a step saw: documents, sources, token ranges, text."""
     from dolma_kit import files
     from dolma_kit.errors import ConfigError
-    from dolma_kit.order.run import Ranks, open_run, trace_step
+    from dolma_kit.order.run import open_run
+    from dolma_kit.order.steps import Ranks, trace_step
 
     for name, value in (("--world-size", world_size), ("--micro-batch", micro_batch)):
         if value is not None and value < 1:
@@ -88,7 +89,8 @@ def doc(
     at: At = None,
 ) -> None:
     """Show when a document was seen, or why never."""
-    from dolma_kit.order.run import open_run, trace_doc
+    from dolma_kit.order.run import open_run
+    from dolma_kit.order.steps import trace_doc
 
     answer = trace_doc(open_run(run), document_id, orders.step_of(at))
     typer.echo(msgspec.json.encode(answer).decode() if as_json else _doc_text(answer))

@@ -11,7 +11,8 @@ Only the first looks at files, and `remote` reads ranges of them wherever they l
 second and third layer at one sequence length. `description` reads run.yaml, `tokens_json` what
 tokenizing has recorded, `documents` maps tokens to documents, `finding` finds those of an id, and
 `removal` says why there are none; `repetitions` is the instance filter. `run` joins all of it,
-`answers` holds the JSON of `trace`, `fingerprint` is a run in 64 characters, `export` writes the
-order file that OLMo reads. `asking` are further questions, `importing` reads other programs' runs.
-Importing this package imports none of them: `from dolma_kit.order.run import open_run`.
+`steps` are what one step saw, `answers` holds the JSON of `trace`, `fingerprint` is a run in 64
+characters, `step_trace` what a training run notes of its steps, `export` writes the order file that
+OLMo reads. `asking` are further questions, `importing` reads other programs' runs. Importing this
+package imports none of them: `from dolma_kit.order.run import open_run`.
 """

@@ -18,7 +18,8 @@ from dolma_kit.order.asking.planning import plan_of
 from dolma_kit.order.asking.verifying import verify_order_file, verify_ranks
 from dolma_kit.order.documents import DocumentTable
 from dolma_kit.order.export import export_global_indices
-from dolma_kit.order.run import Run, open_run, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_step
 
 from .naive_loader import global_indices
 from .tiny_run import write_run
@@ -319,7 +320,7 @@ def test_a_fingerprint_moves_with_its_files(tmp_path: Path, tokenizer: Path) -> 
 
 
 def test_ranks_and_micro_batches(run_yaml: Path) -> None:
-    from dolma_kit.order.run import Ranks
+    from dolma_kit.order.steps import Ranks
 
     run = open_run(run_yaml)
     whole = trace_step(run, 3)

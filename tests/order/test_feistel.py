@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dolma_kit.errors import ConfigError
 from dolma_kit.order import export
 from dolma_kit.order.permutation import MAX_INSTANCES, FeistelPermutation
-from dolma_kit.order.run import open_run, trace_doc
+from dolma_kit.order.run import open_run
+from dolma_kit.order.steps import trace_doc
 
 M64 = 2**64 - 1
 

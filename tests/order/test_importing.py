@@ -24,7 +24,8 @@ from dolma_kit.order.importing import revisions
 from dolma_kit.order.importing.mixture import Source, taken_of
 from dolma_kit.order.importing.train_state import read_state
 from dolma_kit.order.importing.writing import Options, import_run
-from dolma_kit.order.run import Run, open_run, trace_doc, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_doc, trace_step
 
 from ..served import Served, serving
 from .naive_core import GptDataset, core_order, write_index

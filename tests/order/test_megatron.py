@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dolma_kit.errors import ConfigError, DataError, VerificationError
-from dolma_kit.order.run import Run, open_run, trace_doc, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_core import GptDataset, write_index
 from .tiny_run import write_run

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dolma_kit.errors import ConfigError
 from dolma_kit.order.permutation import OlmoCorePermutation
-from dolma_kit.order.run import Run, open_run, trace_doc, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_core import core_batches, core_order, packed
 from .tiny_run import write_ids, write_run

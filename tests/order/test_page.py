@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from dolma_kit.order.asking import page
 from dolma_kit.order.asking.page import step_page
-from dolma_kit.order.run import Ranks, Run, open_run, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import Ranks, trace_step
 
 from .tiny_run import WEB, T, write_part, write_run
 

@@ -14,7 +14,8 @@ from dolma_kit.errors import ConfigError
 from dolma_kit.order.answers import Hit
 from dolma_kit.order.asking import phrases
 from dolma_kit.order.asking.vocabulary import vocabulary_of
-from dolma_kit.order.run import open_run, trace_step
+from dolma_kit.order.run import open_run
+from dolma_kit.order.steps import trace_step
 
 from .tiny_run import CODE, EOS, WEB, write_run
 

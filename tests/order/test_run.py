@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from dolma_kit.errors import ConfigError, DataError, VerificationError
 from dolma_kit.order import permutation
 from dolma_kit.order.answers import DocumentPart
-from dolma_kit.order.run import Run, open_run, trace_doc, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_loader import chunks, global_indices
 from .tiny_run import CODE, EOS, WEB, T, write_ids, write_run

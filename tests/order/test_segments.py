@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolma_kit.errors import ConfigError
-from dolma_kit.order.run import Run, open_run, trace_doc, trace_step
+from dolma_kit.order.run import Run, open_run
 from dolma_kit.order.schedule import Planned, Schedule
+from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_loader import global_indices
 from .tiny_run import T, write_ids, write_run

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dolma_kit.errors import ConfigError, DataError, VerificationError
 from dolma_kit.order import stored
 from dolma_kit.order.export import export_global_indices
-from dolma_kit.order.run import Run, open_run, trace_step
+from dolma_kit.order.run import Run, open_run
+from dolma_kit.order.steps import trace_step
 from dolma_kit.order.stored import StoredPermutation
 
 from .naive_loader import global_indices

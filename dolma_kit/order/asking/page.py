@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dolma_kit.order.answers import InstancePart
-from dolma_kit.order.run import Part, Ranks, Run, instances_of
+from dolma_kit.order.run import Run
+from dolma_kit.order.steps import Part, Ranks, instances_of
 
 FOLDED_CHARACTERS = 600
 MOST_CHARACTERS = 20_000  # of one part: a page is to be read
