@@ -96,7 +96,7 @@ def prepare(told: Train, processes: Processes, overwrite: bool) -> Trainer:
         os.makedirs(told.out, exist_ok=True)
         path = os.path.join(told.out, step_trace.NAME)
         writer = step_trace.TraceWriter(path, head, step=progress.step if chain else 0, chain=chain)
-        metrics = Metrics(told.out, progress.step if chain else 0)
+        metrics = Metrics(told, progress.step if chain else 0)
     return Trainer(
         told, shape, data, processes, model, optimizer, progress, writer, identity, metrics=metrics
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import resource
 import shutil
@@ -13,6 +14,7 @@ import msgspec
 import torch
 
 from dolma_kit import config, files
+from dolma_kit.errors import ConfigError
 from dolma_kit.order import step_trace
 from dolma_kit.training.batches import segments_of
 from dolma_kit.training.settings import Train
@@ -31,7 +33,9 @@ class Metrics:
     """`metrics.jsonl` of a run that goes on behind a step, and `tensorboard/` beside it; what they
     had behind it is dropped."""
 
-    def __init__(self, out: str, step: int) -> None:
+    def __init__(self, told: Train, step: int) -> None:
+        out = told.out
+        self._remote: Any = None if told.wandb is None else _wandb(told)
         from torch.utils.tensorboard import SummaryWriter
 
         path = os.path.join(out, METRICS)
@@ -55,10 +59,36 @@ class Metrics:
         for name, value in line.items():
             if name != "step" and value is not None:
                 self._board.add_scalar(f"train/{name}", value, line["step"])
+        if self._remote is not None:
+            kept = {f"train/{name}": value for name, value in line.items() if value is not None}
+            self._remote.log(kept, step=line["step"])
 
     def close(self) -> None:
         self._stream.close()
         self._board.close()
+        if self._remote is not None:
+            self._remote.finish()
+
+
+def _wandb(told: Train) -> Any:
+    """A run of Weights & Biases; one that goes on has the name of `out`."""
+    try:
+        import wandb
+    except ImportError:
+        raise ConfigError('wandb: pip install "dolma-kit[wandb]"') from None
+    assert told.wandb is not None
+    os.makedirs(told.out, exist_ok=True)
+    name = hashlib.sha256(os.path.abspath(told.out).encode()).hexdigest()[:16]
+    return wandb.init(
+        project=told.wandb.project,
+        name=told.wandb.name,
+        mode=told.wandb.mode,
+        id=name,
+        resume="allow",
+        dir=told.out,
+        config=msgspec.to_builtins(told),
+        settings=wandb.Settings(silent=True, console="off"),
+    )
 
 
 def plot(out: str) -> str:

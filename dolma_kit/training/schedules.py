@@ -7,7 +7,8 @@ The rate of step s is that after it: steps and tokens include the step's own bat
     cosine         f p + (1 - f) p (1 + cos(pi (s - W) / (E - W))) / 2
     linear         p - (1 - f) p (s - W) / (E - W)
 
-and f p from E on. All in steps, or all in tokens.
+and f p from E on. All in steps, or all in tokens. Where a run anneals from a checkpoint, its step
+stands for W.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def learning_rate(schedule: Schedule, peak: float, step: int, tokens: int) -> fl
         start = schedule.warmup_tokens or 0
     else:
         end, at = schedule.horizon_steps or schedule.steps or 0, step
-        start = schedule.warmup_steps or 0
+        start = max(schedule.warmup_steps or 0, schedule.from_step)
     if at >= end:
         return peak * schedule.final
     share = (at - start) / max(end - start, 1)

@@ -64,7 +64,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Learning rate: a warm-up in steps or tokens, then `kind` until `steps` or `tokens`, down to
     `final` of the peak. `horizon_*` is where a cosine or line would end, if later than the run.
 
-    `warmup_from` is the rate at which it begins, in parts of the peak.
+    `warmup_from` is the rate at which it begins, in parts of the peak. `from_step`: a checkpoint's
+    step, behind which a line in steps goes down from the peak (annealing).
     """
 
     kind: Literal["cosine", "linear", "constant"] = "cosine"
@@ -74,6 +75,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     warmup_tokens: Natural | None = None
     warmup_from: Annotated[float, Meta(ge=0, le=1)] = 0.0
     final: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    from_step: Natural = 0
     horizon_steps: Count | None = None
     horizon_tokens: Count | None = None
 
@@ -117,6 +119,15 @@ class Evaluate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_questions: Count | None = None
 
 
+class Wandb(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metrics for Weights & Biases too; `offline` writes them into `out` alone. Needs the package
+    `wandb`."""
+
+    project: str
+    name: str | None = None
+    mode: Literal["online", "offline"] = "online"
+
+
 class Energy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For the report: watts of a device at work, where no counter tells; power usage effectiveness;
     kilograms of CO2 for a kilowatt hour. The defaults are of OLMo 7B's report."""
@@ -138,6 +149,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     checkpoint: Checkpoint = Checkpoint()
     evaluate: Evaluate = Evaluate()
     energy: Energy = Energy()
+    wandb: Wandb | None = None
     seed: Natural = 6198
     z_loss: Annotated[float, Meta(ge=0)] = 0.0
     precision: Literal["fp32", "bf16"] | None = None

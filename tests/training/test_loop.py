@@ -284,6 +284,16 @@ def test_ways_to_train(run: Path, tmp_path: Path, changed: dict[str, Any]) -> No
     exporting.load_model(checkpoint)  # wrappers are in no name
 
 
+def test_weights_and_biases(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline: what is logged lies in `out`, and nothing is asked of a network."""
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    log = {"project": "tiny", "mode": "offline"}
+    train(told(run, tmp_path / "o", schedule={"steps": 3}, wandb=log))
+    (record,) = (tmp_path / "o/wandb").glob("offline-run-*/run-*.wandb")
+    assert b"train/loss" in record.read_bytes()
+
+
 def test_evaluation_that_cannot_be(run: Path, tmp_path: Path) -> None:
     for evaluate, message in (
         ({"run": "none.yaml"}, "no run description"),

@@ -57,6 +57,9 @@ def test_annealing_to_nothing() -> None:
     schedule = Schedule(kind="linear", steps=50, final=0.0)
     rates = [learning_rate(schedule, 6.1e-5, step, 0) for step in (0, 25, 50)]
     assert rates == pytest.approx([6.1e-5, 3.05e-5, 0.0])
+    behind = Schedule(kind="linear", steps=1050, final=0.0, from_step=1000)
+    rates = [learning_rate(behind, 6.1e-5, step, 0) for step in (1000, 1025, 1050)]
+    assert rates == pytest.approx([6.1e-5, 3.05e-5, 0.0])
 
 
 def test_batches_that_grow() -> None:
