@@ -127,9 +127,9 @@ def evaluate(
     ] = None,
     tokenizer: TokenizerFile = None,
     normalization: Annotated[
-        Literal["none", "per-token", "per-character", "unconditional"] | None,
-        typer.Option(help="How answers are compared (default: by task)."),
-    ] = None,
+        Literal["olmo", "olmo-paper", "none", "per-token", "per-character", "unconditional"],
+        typer.Option(help="How answers are compared: by a table of tasks, or one way."),
+    ] = "olmo",
     max_questions: Annotated[
         int | None, typer.Option(help="The first of each task (default: all).", min=1)
     ] = None,

@@ -287,6 +287,7 @@ def _evaluate(trainer: Trainer) -> None:
             trainer.data.run.tokenizer,
             ranking.read_requests(asked.requests),
             most=length,
+            normalization=asked.normalization,
             max_questions=asked.max_questions,
         )
     model.train()

@@ -13,8 +13,10 @@ longer than the model is cut at its head. Answers are compared by
     per-character    over its characters
     unconditional    less its log-likelihood after "Answer:" alone (Brown et al. 2020, 2.4)
 
-NORMALIZATION are those of OLMo's evaluation while it trains (olmo/eval/downstream.py). Bits per
-byte of the right answer tell something of small models too, whose accuracy is chance.
+Which one is a matter of the task, and published numbers differ in it: BY_TASK has `olmo`, that of
+OLMo's evaluation while it trains (olmo/eval/downstream.py), and `olmo-paper`, that of the paper's
+table (Groeneveld et al. 2024, 4.1). Bits per byte of the right answer tell something of small
+models too, whose accuracy is chance.
 """
 
 from __future__ import annotations
@@ -22,23 +24,23 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import torch
 
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.training.models import Transformer
+from dolma_kit.training.settings import ByTask, Normalization
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Normalization = Literal["none", "per-token", "per-character", "unconditional"]
-
-#: by task; others are compared per character
-NORMALIZATION: dict[str, Normalization] = {
+#: how answers of tasks that no table has are compared
+OTHERS: Normalization = "per-character"
+_OLMO: dict[str, Normalization] = {
     "arc_challenge": "per-character",
     "arc_easy": "none",
     "boolq": "none",
@@ -50,6 +52,21 @@ NORMALIZATION: dict[str, Normalization] = {
     "sciq": "none",
     "socialiqa": "per-character",
     "winogrande": "none",
+}
+#: by name, then by task; what the paper says nothing of is compared as OLMo's code does
+BY_TASK: dict[ByTask, dict[str, Normalization]] = {
+    "olmo": _OLMO,
+    "olmo-paper": _OLMO
+    | {
+        "arc_challenge": "unconditional",
+        "arc_easy": "unconditional",
+        "openbookqa": "unconditional",
+        "hellaswag": "per-token",
+        "piqa": "per-token",
+        "winogrande": "per-token",
+        "boolq": "none",
+        "sciq": "none",
+    },
 }
 UNCONDITIONAL = "Answer:"
 AT_ONCE = 16
@@ -128,11 +145,11 @@ def answer(
     requests: Sequence[Request],
     *,
     most: int,
-    normalization: Normalization | None = None,
+    normalization: Normalization | ByTask | Mapping[str, Normalization] = "olmo",
     max_questions: int | None = None,
 ) -> list[Answers]:
     """How a model answers, by task; `most` is its length in tokens, `normalization` that of all
-    tasks (default: NORMALIZATION's), `max_questions` are taken of each task, the first ones.
+    tasks, a table of BY_TASK or one's own; `max_questions` are taken of each task, the first ones.
 
     DataError for a question whose right answer is not among its requests.
     """
@@ -141,7 +158,7 @@ def answer(
         sorted(requests, key=lambda r: r.task_name), key=lambda r: r.task_name
     ):
         kept = list(_first(of_task, max_questions))
-        chosen = normalization or NORMALIZATION.get(task, "per-character")
+        chosen = chosen_for(task, normalization)
         scored = [
             _Scored(r, loss, n)
             for r, (loss, n) in zip(
@@ -158,6 +175,17 @@ def answer(
                 one.after_nothing = loss
         rows.append(_answers(task, scored, chosen))
     return rows
+
+
+def chosen_for(
+    task: str, normalization: Normalization | ByTask | Mapping[str, Normalization]
+) -> Normalization:
+    """How the answers of a task are compared."""
+    if isinstance(normalization, str):
+        if normalization in get_args(Normalization):
+            return normalization  # type: ignore[return-value]
+        return BY_TASK[normalization].get(task, OTHERS)  # type: ignore[index]
+    return normalization.get(task, OTHERS)
 
 
 def _first(requests: Iterable[Request], n: int | None) -> Iterator[Request]:

@@ -24,6 +24,10 @@ from dolma_kit.errors import ConfigError
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
+#: how the answers of a question are compared (see `ranking`)
+Normalization = Literal["none", "per-token", "per-character", "unconditional"]
+#: how those of each task are
+ByTask = Literal["olmo", "olmo-paper"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,13 +114,15 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Evaluate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every so many steps, and at the end: losses by source on the tokens of `run`, held out
     (`max_documents` of each source), and answers to the questions of `requests` (`max_questions` of
-    each task), read by the run's tokenizer."""
+    each task), read by the run's tokenizer and compared by `normalization`: the name of a table by
+    task, one way for all, or {task: way}."""
 
     every: Count | None = None
     run: str | None = None
     max_documents: Count | None = None
     requests: list[str] = []
     max_questions: Count | None = None
+    normalization: Normalization | ByTask | dict[str, Normalization] = "olmo"
 
 
 class Wandb(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,8 +173,27 @@ def check(settings: Train) -> None:
         raise ConfigError("schedule: a warm-up is in steps or in tokens, not both")
     if schedule.horizon_steps is not None and schedule.horizon_tokens is not None:
         raise ConfigError("schedule: a horizon is in steps or in tokens, not both")
+    _check_units(schedule)
     steps = [one.from_step for one in settings.batch.growth]
     if steps != sorted(set(steps)) or (steps and steps[0] != 1):
         raise ConfigError(
             f"batch.growth: its steps are {steps}: from 1 on, each later than the last"
         )
+
+
+def _check_units(schedule: Schedule) -> None:
+    """ConfigError for a curve that begins in steps and ends in tokens, or the other way round: it
+    would leap where they meet."""
+    if schedule.kind == "constant":
+        return
+    in_steps = schedule.horizon_steps is not None or (
+        schedule.steps is not None and schedule.horizon_tokens is None
+    )
+    if in_steps and schedule.warmup_tokens is not None:
+        raise ConfigError("schedule: a warm-up in tokens needs an end in tokens: horizon_tokens")
+    if not in_steps and (schedule.warmup_steps is not None or schedule.from_step):
+        key = "from_step" if schedule.from_step else "a warm-up in steps"
+        raise ConfigError(f"schedule: {key} needs an end in steps: horizon_steps")
+    end = schedule.horizon_steps or schedule.steps
+    if in_steps and end is not None and schedule.from_step >= end:
+        raise ConfigError(f"schedule: from_step {schedule.from_step} is not before the end, {end}")

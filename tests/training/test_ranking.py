@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from dolma_kit.errors import ConfigError, DataError
 from dolma_kit.training.models import SIZES, Transformer, initialise
-from dolma_kit.training.ranking import NORMALIZATION, answer, read_requests
+from dolma_kit.training.ranking import BY_TASK, answer, chosen_for, read_requests
 
 from ..order.tiny_run import train_tokenizer
 
@@ -98,6 +98,20 @@ def test_by_task(model: Transformer, tokenizer: Tokenizer, path: str) -> None:
     rows = answer(model, tokenizer, read_requests([path]), most=LENGTH, max_questions=2)
     assert [row.normalization for row in rows] == ["none", "per-character"]
     assert [row.questions for row in rows] == [2, 2]
+    for told in ("olmo-paper", {"arc_easy": "unconditional"}):
+        rows = answer(model, tokenizer, read_requests([path]), most=LENGTH, normalization=told)
+        assert [row.normalization for row in rows] == ["unconditional", "per-character"]
+
+
+def test_the_papers_comparisons() -> None:
+    """Groeneveld et al. 2024, 4.1: of eight tasks."""
+    named = {
+        "unconditional": ["arc_challenge", "arc_easy", "openbookqa"],
+        "per-token": ["hellaswag", "piqa", "winogrande"],
+        "none": ["boolq", "sciq"],
+    }
+    for normalization, tasks in named.items():
+        assert {chosen_for(task, "olmo-paper") for task in tasks} == {normalization}
 
 
 @pytest.mark.shared_data
@@ -105,7 +119,7 @@ def test_the_benchmarks_that_there_are(shared_data: Path) -> None:
     """Every request file is read, each question has its right answer, each task its comparison."""
     paths = sorted(str(p) for p in (shared_data / "evals").glob("*/requests.jsonl.gz"))
     requests = read_requests(paths)
-    assert {r.task_name for r in requests} <= set(NORMALIZATION)
+    assert {r.task_name for r in requests} <= set(BY_TASK["olmo"])
     gold = {(r.task_name, r.doc_id) for r in requests if r.idx == r.label}
     assert gold == {(r.task_name, r.doc_id) for r in requests}
 

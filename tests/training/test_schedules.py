@@ -23,6 +23,10 @@ def test_published_rates() -> None:
 @pytest.mark.parametrize(
     ("name", "steps", "tokens", "expected"),
     [
+        ("olmo1-7b", 5000, 5000 * 2048 * 2048, 3e-4),
+        ("olmo1-7b", 476_837, 2 * 10**12, 3e-5),
+        ("olmo1-1b-paper", 5000, 5000 * 2048 * 2048, 4e-4),
+        ("olmo1-1b-paper", 476_837, 2 * 10**12, 4e-5),
         ("olmo1-1b", 739_328, 739_328 * 2048 * 2048, 4e-5),
         ("olmo2-1b", 1_907_359, 1_907_359 * 512 * 4096, 7.4487e-5),
         ("olmo2-7b", 928_646, 928_646 * 1024 * 4096, 6.135e-5),
@@ -81,6 +85,13 @@ def test_batches_that_grow() -> None:
         ({"schedule": {"steps": 1, "tokens": 1}}, "say how long to train"),
         ({"schedule": {"steps": 9, "warmup_steps": 1, "warmup_tokens": 1}}, "a warm-up is in"),
         ({"schedule": {"steps": 9, "horizon_steps": 1, "horizon_tokens": 1}}, "a horizon is in"),
+        (
+            {"schedule": {"tokens": 9, "warmup_steps": 1}},
+            "a warm-up in steps needs an end in steps",
+        ),
+        ({"schedule": {"steps": 9, "warmup_tokens": 1}}, "a warm-up in tokens needs an end in tok"),
+        ({"schedule": {"tokens": 9, "from_step": 1}}, "from_step needs an end in steps"),
+        ({"schedule": {"steps": 9, "from_step": 9}}, "from_step 9 is not before the end, 9"),
         ({"batch": {"growth": [{"from_step": 2, "global_batch_size": 1}]}}, "from 1 on"),
         ({"optimizer": {"peak_rl": 1.0}}, "unknown key 'peak_rl' in optimizer"),
         ({"model": {"name": "olmo2-1b", "d_model": 0}}, "Expected `int` >= 1"),
