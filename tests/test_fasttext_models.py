@@ -99,6 +99,17 @@ def test_broken_bytes_are_an_error_or_a_model_that_predicts(
         assert model.score(text, offsets[:-1], offsets[1:]).shape == (3, len(model.labels))
 
 
+def test_norms_that_are_no_numbers(tmp_path: Path) -> None:
+    """Reading them is silent, as reading weights is; scores are checked."""
+    whole = bytearray((GOLDEN / "quantized_norms.ftz").read_bytes())
+    whole[6549] = 127
+    (tmp_path / "m.ftz").write_bytes(whole)
+    text, offsets = naive.as_arrays(["the cat saß auf"])
+    model = Model(str(tmp_path / "m.ftz"))
+    with contextlib.suppress(DataError):
+        assert model.score(text, offsets[:-1], offsets[1:]).shape == (1, len(model.labels))
+
+
 def test_old_classifiers_have_no_character_ngrams(tmp_path: Path) -> None:
     data = (GOLDEN / "softmax_ngrams.bin").read_bytes()
     (tmp_path / "old.bin").write_bytes(with_int(data, 4, 11))

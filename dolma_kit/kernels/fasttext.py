@@ -389,7 +389,9 @@ def dense(matrix: tuple[npt.NDArray[Any], ...]) -> tuple[npt.NDArray[Any], ...]:
         centroids = weights[first : first + 256 * width].reshape(256, width)
         rows[:, part * part_dim : part * part_dim + width] = centroids[of_part[:, part]]
     if len(norms):
-        rows *= norms[:, None]
+        # Of weights that are no numbers, the scores tell.
+        with np.errstate(invalid="ignore", over="ignore"):
+            rows *= norms[:, None]
     nothing = np.zeros(0, np.uint8), np.zeros(0, np.float32)
     return rows.ravel(), *nothing, np.array([n_rows, dim, dim, dim], np.int64)
 
