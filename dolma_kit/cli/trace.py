@@ -145,7 +145,10 @@ def step_text(answer: StepAnswer, ends: Collection[tuple[int, int]] = ()) -> str
             where = part.src if part.line is None else f"{part.src}:{part.line}"
             place = f"{source}{where}, its tokens {part.doc_start}-{part.doc_end}"
             context = ", token 0 is context only" if part.start == 0 else ""
-            lines.append(f"  tokens {part.start:>5}-{part.end:<5} {part.id} ({place}{context})")
+            labels = _labels(part.labels)
+            lines.append(
+                f"  tokens {part.start:>5}-{part.end:<5} {part.id} ({place}{labels}{context})"
+            )
             eos = " <EOS>" if (instance.instance, part.start) in ends else ""
             lines.append(f"      {shown}{eos}")
     tokens = Counter[str]()
@@ -174,8 +177,12 @@ def _doc_text(answer: DocumentAnswer) -> str:
 def _sighting(s: Sighting) -> str:
     return (
         f"  step {s.step} (batch {s.batch} of epoch {s.epoch}), rank {s.rank}, "
-        f"instance {s.instance}, tokens {s.start}-{s.end}"
+        f"instance {s.instance}, tokens {s.start}-{s.end}{_labels(s.labels)}"
     )
+
+
+def _labels(n: int | None) -> str:
+    return "" if n is None else f", {n} of them labels"
 
 
 def _phrase_text(answer: TextAnswer) -> str:

@@ -22,14 +22,15 @@ Never = Literal[
 ]
 
 
-class DocumentPart(msgspec.Struct, frozen=True):
+class DocumentPart(msgspec.Struct, frozen=True, omit_defaults=True):
     """The part of a document within an instance.
 
     `start` and `end` in tokens of the instance, `doc_start` and `doc_end` the same range in tokens
     of the document, its EOS counted. `text` is that range decoded without the EOS that ends the
     document, so it may be empty; where an instance cuts a character in two, each half is U+FFFD.
     `src` and `line` (from 1; null where only EOS tokens tell documents apart) say where the
-    document was read from.
+    document was read from. `labels`, of a run with label masks, is how many of them are labels: the
+    others were read, and no loss is of them.
     """
 
     id: str
@@ -41,6 +42,7 @@ class DocumentPart(msgspec.Struct, frozen=True):
     doc_start: int
     doc_end: int
     text: str
+    labels: int | None = None
 
 
 class InstancePart(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,9 +70,9 @@ class StepAnswer(msgspec.Struct, frozen=True):
     instances: list[InstancePart]
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class Sighting(msgspec.Struct, frozen=True, omit_defaults=True):
     """One instance that held tokens of a document, when it was trained on: `start` and `end` in
-    tokens of the instance."""
+    tokens of the instance; `labels`, of a run with label masks, how many of them are labels."""
 
     step: int
     batch: int
@@ -79,6 +81,7 @@ class Sighting(msgspec.Struct, frozen=True):
     instance: int
     start: int
     end: int
+    labels: int | None = None
 
 
 class Removed(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +40,7 @@ from dolma_kit.order.documents import (
 )
 from dolma_kit.order.finding import IndexedFolder, rows_of
 from dolma_kit.order.instances import Held, Instances
+from dolma_kit.order.labels import LabelMasks
 from dolma_kit.order.paths import Entry, path_table
 from dolma_kit.order.permutation import Permutation
 from dolma_kit.order.schedule import Planned, Schedule
@@ -292,8 +294,11 @@ class Run:
             else:
                 rank = schedule.rank_of(batch, position)
                 stop = min(held.end, trained)
+                labels = self.n_labels(view, held.instance, held.start, stop)
                 seen.append(
-                    Sighting(step, batch.batch, epoch, rank, held.instance, held.start, stop)
+                    Sighting(
+                        step, batch.batch, epoch, rank, held.instance, held.start, stop, labels
+                    )
                 )
         if not seen and not reasons:
             left_over = schedule.is_left_over(epoch, position)
@@ -312,6 +317,18 @@ class Run:
         if self.schedule.segments[segment].skip:
             return "skipped"
         return "masked" if self.is_masked(view, instance) else "trained"
+
+    @cached_property
+    def label_masks(self) -> LabelMasks | None:
+        """The label masks of the token files, if the run has them."""
+        paths = self.description.label_masks
+        return LabelMasks(paths, self.files) if paths else None
+
+    def n_labels(self, view: View, instance: int, start: int, end: int) -> int | None:
+        """How many of the tokens [start, end) of an instance are labels; None without masks."""
+        if self.label_masks is None:
+            return None
+        return self.label_masks.count(view.instances, instance, start, end)
 
     def is_masked(self, view: View, instance: int) -> bool:
         """Whether the instance filter masks an instance; reads its tokens if there is a filter."""
@@ -356,7 +373,10 @@ class Run:
                 break
             tokens = self.files[file].read(first, last)
             for document in self.documents(file).within(first, last):
-                yield self._part(document, tokens, first, last, at)
+                part = self._part(document, tokens, first, last, at)
+                start, end = part.document.start, part.document.end
+                labels = self.n_labels(view, instance, start, end)
+                yield Part(msgspec.structs.replace(part.document, labels=labels), part.ends)
             at += last - first
 
     def _part(

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dolma_kit.errors import ConfigError, VerificationError
-from dolma_kit.order import remote
+from dolma_kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,22 +58,15 @@ class StepBatch:
 class Data:
     """The instances and orders of a run, for training.
 
-    ConfigError for tokens of an id that the model has not, and where there is nothing for a batch.
+    ConfigError for tokens of an id that the model has not, and where there is nothing for a batch;
+    VerificationError for label masks of another length than their tokens.
     """
 
     def __init__(self, run: Run, *, vocab_size: int) -> None:
         self.run = run
         self.view = run.view(run.description.sequence_length)
         self.vocab_size = vocab_size
-        self.masks = run.description.label_masks
-        for mask, file in zip(self.masks, run.files, strict=bool(self.masks)):
-            n_bytes = remote.sizes([mask])[0]
-            if n_bytes != file.n_tokens:
-                raise VerificationError(
-                    f"{mask} has {n_bytes} bytes, {file.path} {file.n_tokens} tokens: a mask has "
-                    "a byte for each"
-                )
-
+        self.label_masks = run.label_masks
         if self.view.order_of(run.first_epoch).is_replayed:
             n = self.view.instances.n_instances
             raise ConfigError(
@@ -140,11 +132,8 @@ class Data:
                     f"{self.vocab_size} ids: another tokenizer's tokens, or another dtype"
                 )
             ids[at : at + n] = tokens
-            if self.masks:
-                mask = remote.read_range(self.masks[span.file], span.start, span.end)
-                is_target[at : at + n] = np.frombuffer(mask, np.bool_)
-            else:
-                is_target[at : at + n] = True
+            masks = self.label_masks
+            is_target[at : at + n] = masks.read(*span) if masks is not None else True
             at += n
         if self.run.is_masked(self.view, instance):
             is_target[:] = False
