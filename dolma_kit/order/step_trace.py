@@ -109,9 +109,13 @@ class TraceWriter:
         self._stream.write(record.head + self.chain)
         self._stream.flush()
 
-    def close(self) -> None:
+    def sync(self) -> None:
+        """Force it to the disk: a checkpoint that goes on from here must not come before."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        self.sync()
         self._stream.close()
 
 

@@ -77,8 +77,10 @@ def save(
         with files.write_atomically(os.path.join(temporary, STATE)) as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
         _sync(temporary)
-        shutil.rmtree(path, ignore_errors=True)
+        if os.path.lexists(path):
+            _set_aside(path)
         os.replace(temporary, path)
+        _sync_path(folder)
     processes.wait()
     return path
 
@@ -94,20 +96,43 @@ def _by_one_process() -> Iterator[None]:
 def _sync(folder: str) -> None:
     """Force what is in a folder to the disk."""
     for name in os.listdir(folder):
-        descriptor = os.open(os.path.join(folder, name), os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_path(os.path.join(folder, name))
+    _sync_path(folder)
+
+
+def _sync_path(path: str) -> None:
+    """Force the names in a folder, or the bytes of a file, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def keep_newest(folder: str, n: int) -> None:
     """Remove all but the newest checkpoints, and what was never finished."""
     for path in checkpoints(folder)[:-n]:
-        shutil.rmtree(path)
+        _set_aside(path)
     for name in os.listdir(folder):
-        if name.startswith(".step") and name.endswith(".tmp"):
+        if name.startswith(".step") and name.endswith((".tmp", ".old")):
             shutil.rmtree(os.path.join(folder, name))
+
+
+def remove_all(folder: str) -> None:
+    """Remove the checkpoints of a folder."""
+    for path in checkpoints(folder):
+        _set_aside(path)
+        shutil.rmtree(_aside(path))
+
+
+def _aside(path: str) -> str:
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.old")
+
+
+def _set_aside(path: str) -> None:
+    """Take a checkpoint's name from it, before it goes: half removed it would pass for whole."""
+    shutil.rmtree(_aside(path), ignore_errors=True)
+    os.replace(path, _aside(path))
 
 
 def checkpoints(folder: str) -> list[str]:
@@ -148,7 +173,8 @@ def check(path: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 def load(path: str, model: nn.Module, optimizer: Optimizer | None) -> None:
-    """Read a checkpoint's tensors into a model and its optimizer (None: the model's only).
+    """Read a checkpoint's tensors into a model and its optimizer (None: the model's only). The
+    optimizer's state is read, what it was told stays.
 
     DataError for one that cannot be read, ConfigError for a model of another shape.
     """
@@ -161,6 +187,10 @@ def load(path: str, model: nn.Module, optimizer: Optimizer | None) -> None:
                 read_tensors({"model": weights}, checkpoint_id=path, no_dist=alone)
             set_model_state_dict(model, weights, options=options)
             return
+        told = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in optimizer.param_groups
+        ]
         of_model, of_optimizer = get_state_dict(model, optimizer)
         tensors = {"model": of_model, "optimizer": of_optimizer}
         with _by_one_process():
@@ -172,6 +202,8 @@ def load(path: str, model: nn.Module, optimizer: Optimizer | None) -> None:
             optim_state_dict=of_optimizer,
             options=options,
         )
+        for group, keys in zip(optimizer.param_groups, told, strict=True):
+            group.update(keys)
     except (ValueError, RuntimeError, CheckpointException) as error:
         said = " ".join(str(error).split())[:300]
         raise ConfigError(f"{path} does not fit the model: {said}") from None

@@ -41,28 +41,45 @@ def energy_of(kwh: float, *, pue: float, kg_per_kwh: float, source: Source) -> E
     return Energy(source, round(kwh, 6), round(whole, 6), round(whole * kg_per_kwh, 3))
 
 
+KEEP_UP_SECONDS = 60
+
+
 class Meter:
     """Counts from when it is made, what one process and its device take.
 
-    RAPL counts for a whole machine: of the processes there only one gives `rapl`.
+    RAPL counts for a whole machine: of the processes there one `counts_machine`, the others count
+    nothing by it.
     """
 
-    def __init__(self, *, device: int | None, watts: float, rapl: str | None = RAPL) -> None:
+    def __init__(
+        self,
+        *,
+        device: int | None,
+        watts: float,
+        rapl: str = RAPL,
+        counts_machine: bool = True,
+    ) -> None:
         self._watts = watts
-        self._started = time.monotonic()
+        self._started = self._asked = time.monotonic()
         self._nvml = _nvml(device)
-        counted = self._nvml is not None or rapl is None
-        self._packages = [] if counted else _packages(rapl or RAPL)
+        self._packages = _packages(rapl) if self._nvml is None else []
         self.source: Source = "modelled"
         if self._nvml is not None:
             self.source, self._first = "nvml", float(self._nvml())
         elif self._packages:
             self.source = "rapl"
+            self._share = 1.0 if counts_machine else 0.0
         self._before = [_read(path) for path, _ in self._packages]
         self._joules = [0.0] * len(self._packages)
 
+    def keep_up(self) -> None:
+        """To be called often: RAPL's counters run over, some within half an hour."""
+        if self._packages and time.monotonic() - self._asked > KEEP_UP_SECONDS:
+            self.kwh()
+
     def kwh(self) -> float:
-        """Since it was made. RAPL's counters run over: ask at least once an hour."""
+        """Since it was made."""
+        self._asked = time.monotonic()
         if self._nvml is not None:
             return (float(self._nvml()) - self._first) / 1e3 / JOULES_PER_KWH  # millijoules
         if self._packages:
@@ -71,7 +88,7 @@ class Meter:
                 # A counter that ran over goes on from 0.
                 self._joules[i] += ((now - self._before[i]) % (most or 1 << 62)) / 1e6
                 self._before[i] = now
-            return sum(self._joules) / JOULES_PER_KWH
+            return self._share * sum(self._joules) / JOULES_PER_KWH
         return self._watts * (time.monotonic() - self._started) / JOULES_PER_KWH
 
 

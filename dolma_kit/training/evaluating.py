@@ -120,6 +120,8 @@ def _add(
     for row, (_, window) in enumerate(batch):
         ids[row, : len(window)] = torch.from_numpy(window)
         is_target[row, 1 : len(window)] = True
+    device = next(model.parameters()).device
+    ids, is_target = ids.to(device), is_target.to(device)
     logits = model(ids)
     for row, (source, window) in enumerate(batch):
         loss, _ = summed_loss(

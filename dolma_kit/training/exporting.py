@@ -228,9 +228,17 @@ def import_folder(folder: str, out: str) -> Exported:
     weights, shape = read_folder(folder)
     model = Transformer(shape)
     model.load_state_dict(weights)
-    path = _save_model(model, shape, out, {"imported": os.path.basename(os.path.abspath(folder))})
+    about = {"imported": os.path.basename(os.path.abspath(folder))}
+    path = _save_model(model, shape, out, about | _length_of(folder))
     size = sum(4 * p.numel() for p in model.parameters())
     return Exported("train import", shape.n_parameters(), size, [path])
+
+
+def _length_of(folder: str) -> dict[str, int]:
+    """The sequence length that a Hugging Face folder says, if it does."""
+    with open(os.path.join(folder, CONFIG), "rb") as stream:
+        length = msgspec.json.decode(stream.read()).get("max_position_embeddings")
+    return {} if length is None else {"sequence_length": int(length)}
 
 
 def soup(paths: Sequence[str], out: str) -> Exported:
@@ -241,16 +249,21 @@ def soup(paths: Sequence[str], out: str) -> Exported:
     """
     if len(paths) < 2:
         raise ConfigError("a mean is of two checkpoints or more")
-    model, shape, _ = load_model(paths[0])
+    model, shape, first = load_model(paths[0])
+    # What all of them were trained on, the mean is of, too.
+    shared = {key: value for key, value in first.items() if key != "model"}
     total = {name: value.detach().double() for name, value in model.named_parameters()}
     for path in paths[1:]:
-        other, its_shape, _ = load_model(path)
+        other, its_shape, its = load_model(path)
+        shared = {key: value for key, value in shared.items() if its.get(key) == value}
         if its_shape != shape:
             raise VerificationError(f"{path} is a model of another shape than {paths[0]}")
         for name, value in other.named_parameters():
             total[name] += value.detach().double()
     model.load_state_dict({name: (value / len(paths)).float() for name, value in total.items()})
-    made = _save_model(model, shape, out, {"mean_of": [os.path.basename(p) for p in paths]})
+    made = _save_model(
+        model, shape, out, shared | {"mean_of": [os.path.basename(p) for p in paths]}
+    )
     size = sum(4 * p.numel() for p in model.parameters())
     return Exported("train soup", shape.n_parameters(), size, [made])
 

@@ -29,7 +29,8 @@ def generate(
     model.eval()
     with torch.no_grad():
         for _ in range(n):
-            logits = model(torch.tensor([known[-most:]]))[0, -1, : model.shape.vocab_size].float()
+            given = torch.tensor([known[-most:]], device=next(model.parameters()).device)
+            logits = model(given)[0, -1, : model.shape.vocab_size].float().cpu()
             if temperature == 0:
                 token = int(logits.argmax())
             else:

@@ -38,7 +38,7 @@ from dolma_kit.training import (
     settings,
 )
 from dolma_kit.training.batches import Prefetcher, StepBatch
-from dolma_kit.training.energy import JOULES_PER_KWH, RAPL, Energy, Meter, energy_of
+from dolma_kit.training.energy import JOULES_PER_KWH, Energy, Meter, energy_of
 from dolma_kit.training.models import document_mask
 from dolma_kit.training.optimizer import summed_loss
 from dolma_kit.training.preparing import Progress, Trainer, is_bf16, prepare, sizes
@@ -78,17 +78,17 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
         meter = Meter(
             device=processes.device.index if processes.device.type == "cuda" else None,
             watts=told.energy.watts,
-            rapl=RAPL if processes.is_first_here else None,
+            counts_machine=processes.is_first_here,
         )
         with _signals(trainer):
             loop_started = time.perf_counter()
-            _run(trainer)
+            _run(trainer, meter)
             seconds = time.perf_counter() - loop_started
-        if trainer.progress.step > first:
-            _save(trainer)
-            _evaluate(trainer)
-            if processes.is_first:
-                recording.plot(told.out)
+            if trainer.progress.step > first:
+                _save(trainer)
+                _evaluate(trainer)
+                if processes.is_first:
+                    recording.plot(told.out)
         return Trained(
             command="train",
             step=trainer.progress.step,
@@ -136,7 +136,7 @@ def _steps(trainer: Trainer) -> Iterator[StepBatch]:
         place = batch.next_place
 
 
-def _run(trainer: Trainer) -> None:
+def _run(trainer: Trainer, meter: Meter) -> None:
     told, processes = trainer.settings, trainer.processes
     n_steps = trainer.progress.step + len(list(sizes(told, trainer.data, trainer.progress)))
     flops = trainer.shape.flops_per_token(trainer.data.run.description.sequence_length)
@@ -181,6 +181,7 @@ def _run(trainer: Trainer) -> None:
                 _save(trainer)
             if told.evaluate.every and batch.step % told.evaluate.every == 0:
                 _evaluate(trainer)
+            meter.keep_up()
             waiting = time.perf_counter()
     finally:
         ahead.close()
@@ -247,8 +248,12 @@ def _clipped(trainer: Trainer) -> float:
 
 
 def _save(trainer: Trainer) -> None:
-    """Write a checkpoint, and the run as it was until here."""
+    """Write a checkpoint, and the run as it was until here, unless that is done."""
     progress, processes = trainer.progress, trainer.processes
+    if trainer.saved == progress.step:
+        return
+    if trainer.trace is not None:
+        trainer.trace.sync()
     chain = trainer.trace.chain.hex() if trainer.trace is not None else ""
     state = checkpoints.State(
         step=progress.step,
@@ -265,6 +270,7 @@ def _save(trainer: Trainer) -> None:
     if processes.is_first:
         checkpoints.keep_newest(trainer.folder, trainer.settings.checkpoint.keep)
         recording.write_run(trainer.settings, trainer.data)
+    trainer.saved = progress.step
 
 
 def _evaluate(trainer: Trainer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from dolma_kit.training.batches import Data, Place
 from dolma_kit.training.models import Shape, Transformer, initialise, shape_of
 from dolma_kit.training.optimizer import adamw
 from dolma_kit.training.ranking import read_requests
-from dolma_kit.training.recording import Metrics
+from dolma_kit.training.recording import Metrics, cut_evaluations
 from dolma_kit.training.settings import Train, check
 from dolma_kit.training.sharding import Processes, prepared
 
@@ -52,6 +51,7 @@ class Trainer:
     last_loss: float | None = None
     stop_asked: bool = False
     evaluated: int = 0
+    saved: int = 0
     data_seconds: float = 0.0
     metrics: Metrics | None = None
 
@@ -94,6 +94,9 @@ def prepare(told: Train, processes: Processes, overwrite: bool) -> Trainer:
     writer = metrics = None
     if processes.is_first:
         os.makedirs(told.out, exist_ok=True)
+        if overwrite:
+            checkpoints.remove_all(os.path.join(told.out, "checkpoints"))
+        cut_evaluations(told.out, progress.step if chain else 0)
         path = os.path.join(told.out, step_trace.NAME)
         writer = step_trace.TraceWriter(path, head, step=progress.step if chain else 0, chain=chain)
         metrics = Metrics(told, progress.step if chain else 0)
@@ -183,15 +186,14 @@ def _resume(
             f"{told.out} has a trace of steps and no checkpoint to go on from: pass --overwrite, "
             "or name another out"
         )
-    if processes.is_first and overwrite:
-        for path in checkpoints.checkpoints(os.path.join(told.out, "checkpoints")):
-            shutil.rmtree(path)
-    processes.wait()
     source = told.checkpoint.load_path
     if source is None:
         return beginning, None
     state = checkpoints.read_state(source)
-    checkpoints.check(source, state.identity, {"model": identity["model"]})
+    # How many ids there are beside padding, and first values, are no matter of tensors.
+    same = {k: v for k, v in identity["model"].items() if k not in ("vocab_size", "init")}
+    its_model = dict(state.identity.get("model") or {})
+    checkpoints.check(source, {"model": {k: its_model.get(k) for k in same}}, {"model": same})
     fresh = told.checkpoint.reset_optimizer_state
     checkpoints.load(source, model, None if fresh else optimizer)
     if told.checkpoint.reset_trainer_state:

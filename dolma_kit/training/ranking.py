@@ -10,7 +10,7 @@ longer than the model is cut at its head. Answers are compared by
 
     none             the sum itself
     per-token        over the continuation's tokens
-    per-character    over its characters
+    per-character    over its characters without the blank that it begins with, as there
     unconditional    less its log-likelihood after "Answer:" alone (Brown et al. 2020, 2.4)
 
 Which one is a matter of the task, and published numbers differ in it: BY_TASK has `olmo`, that of
@@ -112,7 +112,7 @@ class _Scored:
         if normalization == "per-token":
             return -self.loss / self.n_tokens
         if normalization == "per-character":
-            return -self.loss / max(len(text), 1)
+            return -self.loss / max(len(text.removeprefix(" ")), 1)
         if normalization == "unconditional":
             return self.after_nothing - self.loss
         return -self.loss
@@ -209,7 +209,7 @@ def _answers(task: str, scored: Sequence[_Scored], normalization: Normalization)
         right += best.request.idx == best.request.label
         chance += 1 / len(answers)
         loss += gold[0].loss
-        n_bytes += len(gold[0].request.request.continuation.encode())
+        n_bytes += len(gold[0].request.request.continuation.removeprefix(" ").encode())
     n = len(by_question)
     accuracy = right / n
     return Answers(
@@ -241,15 +241,17 @@ def _losses(
         for start in range(0, len(order), AT_ONCE):
             batch = order[start : start + AT_ONCE]
             longest = max(len(prepared[i][0]) for i in batch)
+            device = next(model.parameters()).device
             ids = torch.zeros(len(batch), longest, dtype=torch.long)
             for row, i in enumerate(batch):
                 ids[row, : len(prepared[i][0])] = torch.tensor(prepared[i][0])
+            ids = ids.to(device)
             chances: Any = torch.log_softmax(model(ids).float(), -1)
             for row, i in enumerate(batch):
                 known, n = prepared[i]
                 if not n:
                     continue
-                at = torch.arange(len(known) - n, len(known))
+                at = torch.arange(len(known) - n, len(known), device=device)
                 own = chances[row, at - 1].gather(1, ids[row, at, None])
                 found[i] = (-float(own.double().sum()), n)
     return found

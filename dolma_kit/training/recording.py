@@ -152,6 +152,13 @@ def _moved(keys: dict[str, Any], source: str, out: str) -> dict[str, Any]:
     for key in ("path", "stored", "inverse"):
         if order.get(key):
             order[key] = moved(order[key])
+    if isinstance(found.get("instances"), dict):
+        instances = dict(found["instances"])
+        if instances.get("indices"):
+            instances["indices"] = [moved(one) for one in instances["indices"]]
+        if instances.get("blend"):
+            instances["blend"] = moved(instances["blend"])
+        found["instances"] = instances
     return found | {"order": order}
 
 
@@ -188,10 +195,24 @@ def memory_bytes(processes: Processes) -> int:
 
 def add_evaluation(out: str, line: dict[str, Any]) -> None:
     """Append to OUT/evaluations.jsonl, over what an earlier run wrote of the step or later ones."""
-    path = os.path.join(out, EVALUATIONS)
-    kept = []
-    if os.path.exists(path):
-        with open(path, "rb") as stream:
-            kept = [row for row in stream if msgspec.json.decode(row)["step"] < line["step"]]
-    with files.write_atomically(path) as stream:
+    kept = _evaluations(out, line["step"] - 1)
+    with files.write_atomically(os.path.join(out, EVALUATIONS)) as stream:
         stream.write(b"".join(kept) + msgspec.json.encode(line) + b"\n")
+
+
+def cut_evaluations(out: str, step: int) -> None:
+    """Drop from OUT/evaluations.jsonl what is behind a step, from which a run goes on."""
+    path = os.path.join(out, EVALUATIONS)
+    if os.path.exists(path):
+        kept = _evaluations(out, step)
+        with files.write_atomically(path) as stream:
+            stream.write(b"".join(kept))
+
+
+def _evaluations(out: str, step: int) -> list[bytes]:
+    """The lines of OUT/evaluations.jsonl, as far as a step."""
+    path = os.path.join(out, EVALUATIONS)
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as stream:
+        return [row for row in stream if msgspec.json.decode(row)["step"] <= step]

@@ -79,12 +79,13 @@ def test_equals_a_plain_ranking(
         for text in answers:
             total, n = plain(model, tokenizer, context, text)
             scores.append({
-                "none": total, "per-token": total / n, "per-character": total / len(text),
+                "none": total, "per-token": total / n,
+                "per-character": total / len(text.lstrip(" ")),
                 "unconditional": total - plain(model, tokenizer, "Answer:", text)[0],
             }[how])  # fmt: skip
         right += scores.index(max(scores)) == label
         bits -= plain(model, tokenizer, context, answers[label])[0] / math.log(2)
-        n_bytes += len(answers[label].encode())
+        n_bytes += len(answers[label].lstrip(" ").encode())
     rows = answer(model, tokenizer, read_requests([path]), most=LENGTH, normalization=how)
     assert [row.task for row in rows] == ["arc_easy", "made_up"]
     for row in rows:
