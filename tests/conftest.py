@@ -21,8 +21,8 @@ DATA_VARIABLE = "DOLMA_KIT_DATA"
 RAY_CPUS = 2
 _deselected = 0
 
-# A shell starts what it puts in the background with SIGINT ignored, and children inherit that: tests
-# that interrupt would wait in vain.
+# A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
+# tests that interrupt would wait in vain.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
