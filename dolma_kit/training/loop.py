@@ -89,7 +89,7 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
                 _evaluate(trainer)
                 if processes.is_first:
                     recording.plot(told.out)
-        return Trained(
+        done = Trained(
             command="train",
             step=trainer.progress.step,
             tokens=trainer.progress.tokens,
@@ -100,6 +100,10 @@ def train(told: Train, *, overwrite: bool = False) -> Trained:
             energy=_energy(told, processes, meter),
             outputs=[told.out],
         )
+        # Gloo's threads may still hold tensors of the last exchange, which must not outlive the
+        # interpreter (pytorch/pytorch#179291): a barrier has none, and comes behind it.
+        processes.wait()
+        return done
     except RuntimeError as error:
         if processes.mesh is None or not _is_lost(error):
             raise

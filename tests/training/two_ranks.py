@@ -91,6 +91,7 @@ def main() -> None:
     # From the beginning, and on from where one process was.
     for out in ("two", "one-then-two"):
         train(told(folder / "plain" / "run.yaml", folder / out, **json.loads(sys.argv[2])))
+    processes.wait()
     sharding.stop(processes)
 
 
