@@ -119,6 +119,12 @@ class MegatronInstances(Instances):
         ).astype(np.int64)
         self.n_instances = int(self.offsets[-1])
 
+    @property
+    def index_paths(self) -> list[str]:
+        """All cached indices: together they say what each sample is and where it stands."""
+        arrays = [*self._documents, *self._samples, *self.shuffles, *(self.blend or [])]
+        return [array.filename for array in arrays]
+
     @staticmethod
     def _n_tokens(
         samples: NDArray[Any], documents: NDArray[Any], index: SequenceIndex, prefix: str
@@ -199,15 +205,8 @@ class MegatronPermutation(Permutation):
             raise ConfigError("instances of several data sets need `blend`, which mixes them")
         self.n_positions = len(blend[0]) if blend else len(instances.shuffles[0])
 
-    def __getitem__(self, position: int) -> int:
-        return int(self.instances_at(position, position + 1)[0])
-
-    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
-        if not 0 <= start <= end <= self.n_positions:
-            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
-        return self._at(np.arange(start, end))
-
-    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+    def _between(self, start: int, end: int) -> NDArray[np.uint32]:
+        places = np.arange(start, end)
         blend, instances = self._instances.blend, self._instances
         if blend is None:
             return np.asarray(instances.shuffles[0][places], np.uint32)
@@ -221,9 +220,6 @@ class MegatronPermutation(Permutation):
             shuffled = instances.shuffles[number][samples[its]].astype(np.int64)
             found[its] = (shuffled + instances.offsets[number]).astype(np.uint32)
         return found
-
-    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
-        raise NotImplementedError  # positions_of_each does not ask for it
 
     def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:
         found: dict[int, tuple[int, ...]] = {}
@@ -241,8 +237,8 @@ class MegatronPermutation(Permutation):
         return found
 
     def fingerprint_fields(self) -> dict[str, Any]:
-        said = [array.filename for array in (*self._instances.shuffles,) if array.filename]
-        return {"positions": self.n_positions, "shuffles": [stored_files.sha256(f) for f in said]}
+        hashes = [stored_files.sha256(path) for path in self._instances.index_paths]
+        return {"positions": self.n_positions, "indices": hashes}
 
 
 def _checked(index: SequenceIndex, file: TokenFile) -> SequenceIndex:

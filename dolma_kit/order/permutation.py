@@ -62,10 +62,54 @@ def count_positions(n_instances: int, world_size: int, drop_last: bool) -> int:
 
 
 class Permutation(abc.ABC):
-    """The order of one epoch: `permutation[position]` is an instance, `len` the positions.
+    """The order of one epoch: `permutation[position]` is an instance, `len` the positions."""
 
-    Subclasses say what stands where before the tail is cut off or the head repeated.
-    """
+    n_instances: int
+    seed: int
+    epoch: int
+    n_positions: int
+
+    def __len__(self) -> int:
+        return self.n_positions
+
+    def __getitem__(self, position: int) -> int:
+        if not 0 <= position < self.n_positions:
+            raise IndexError(f"position {position} of {self.n_positions}")
+        return int(self._between(position, position + 1)[0])
+
+    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
+        """(end - start,) uint32, the instances at positions [start, end), a copy; IndexError
+        beyond the order."""
+        if not 0 <= start <= end <= self.n_positions:
+            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
+        return self._between(start, end)
+
+    @abc.abstractmethod
+    def _between(self, start: int, end: int) -> NDArray[np.uint32]:
+        """What `instances_at` gives, of positions that there are."""
+
+    def positions_of(self, instance: int) -> tuple[int, ...]:
+        """Every position of an instance, ascending: none if its place was cut off, several if
+        the head of the order is repeated."""
+        return self.positions_of_each([instance])[instance]
+
+    @abc.abstractmethod
+    def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """The same of several, which may cost no more than of one."""
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether a question takes time for all instances, as nothing of the order is stored."""
+        return False
+
+    def fingerprint_fields(self) -> dict[str, Any]:
+        """What decides the order besides the number of instances and the kind."""
+        return {"seed": self.seed, "epoch": self.epoch, "positions": self.n_positions}
+
+
+class WholeOrder(Permutation):
+    """An order of all instances, each once, whose tail is then cut off or whose head repeated so
+    that it divides among ranks. Subclasses say what stands where before that."""
 
     def __init__(
         self,
@@ -81,14 +125,6 @@ class Permutation(abc.ABC):
         self.epoch = epoch
         self.n_positions = count_positions(n_instances, world_size, drop_last)
 
-    def __len__(self) -> int:
-        return self.n_positions
-
-    def __getitem__(self, position: int) -> int:
-        if not 0 <= position < self.n_positions:
-            raise IndexError(f"position {position} of {self.n_positions}")
-        return int(self._at(np.array([position % self.n_instances]))[0])
-
     @abc.abstractmethod
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The instances at places of the whole order, (k,) int64 each below n_instances."""
@@ -97,20 +133,10 @@ class Permutation(abc.ABC):
     def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
         """The places of instances in the whole order, (k,) int64 each, each instance once."""
 
-    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
-        """(end - start,) uint32, the instances at positions [start, end), a copy; IndexError
-        beyond the order."""
-        if not 0 <= start <= end <= self.n_positions:
-            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
+    def _between(self, start: int, end: int) -> NDArray[np.uint32]:
         return self._at(np.arange(start, end, dtype=np.int64) % self.n_instances)
 
-    def positions_of(self, instance: int) -> tuple[int, ...]:
-        """Every position of an instance, ascending: none if its place was cut off, several if
-        the head of the order is repeated."""
-        return self.positions_of_each([instance])[instance]
-
     def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:
-        """The same of several, which may cost no more than of one."""
         asked = sorted(set(instances))
         if not asked:
             return {}
@@ -120,17 +146,8 @@ class Permutation(abc.ABC):
             for instance, place in zip(asked, places, strict=True)
         }
 
-    @property
-    def is_replayed(self) -> bool:
-        """Whether a question takes time for all instances, as nothing of the order is stored."""
-        return False
 
-    def fingerprint_fields(self) -> dict[str, Any]:
-        """What decides the order besides the number of instances and the kind."""
-        return {"seed": self.seed, "epoch": self.epoch, "positions": self.n_positions}
-
-
-class OlmoPermutation(Permutation):
+class OlmoPermutation(WholeOrder):
     """OLMo's order of one epoch.
 
     The shuffle (4 bytes an instance) is made at the first question, its inverse (4 more) at the
@@ -187,7 +204,7 @@ class OlmoPermutation(Permutation):
         return inverse
 
 
-class FeistelPermutation(Permutation):
+class FeistelPermutation(WholeOrder):
     """A keyed order that needs no memory and answers any place, both ways, in microseconds.
 
     >>> order = FeistelPermutation(10, seed=1, epoch=0)
@@ -224,7 +241,7 @@ class FeistelPermutation(Permutation):
         return found.astype(np.int64)
 
 
-class OlmoCorePermutation(Permutation):
+class OlmoCorePermutation(WholeOrder):
     """OLMo-core's order of one epoch, of chunks of `chunk_size` instances; its batches end before
     the last n_positions % B of them, as in any order.
 
@@ -258,7 +275,7 @@ class OlmoCorePermutation(Permutation):
         return places
 
 
-class SequentialPermutation(Permutation):
+class SequentialPermutation(WholeOrder):
     """Instances in the order in which they are stored, in every epoch."""
 
     def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:

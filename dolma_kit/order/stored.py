@@ -98,15 +98,7 @@ class StoredPermutation(Permutation):
             raise VerificationError(f"{path} is not the inverse of {self.path}: export both again")
         return inverse
 
-    def _at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
-        return np.asarray(self.order[places], np.uint32)
-
-    def _places_of(self, instances: NDArray[np.int64]) -> NDArray[np.int64]:
-        raise NotImplementedError  # positions_of_each does not ask for it
-
-    def instances_at(self, start: int, end: int) -> NDArray[np.uint32]:
-        if not 0 <= start <= end <= self.n_positions:
-            raise IndexError(f"positions {start} to {end} of {self.n_positions}")
+    def _between(self, start: int, end: int) -> NDArray[np.uint32]:
         return np.array(self.order[start:end], np.uint32)
 
     def positions_of_each(self, instances: Iterable[int]) -> dict[int, tuple[int, ...]]:

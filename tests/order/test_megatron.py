@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dolma_kit.errors import ConfigError, DataError, VerificationError
+from dolma_kit.order.megatron import MegatronInstances
 from dolma_kit.order.run import Run, open_run
 from dolma_kit.order.steps import trace_doc, trace_step
 
@@ -94,6 +95,34 @@ def test_a_blend(tmp_path: Path, tokenizer: Path) -> None:
         expected = sets[of[position]].sample(int(samples[position]))
         assert read(run, run.order[position]) == expected
         assert position in run.order.positions_of(run.order[position])
+    with pytest.raises(IndexError, match="position 12 of 12"):
+        run.order[12]
+
+
+@pytest.mark.parametrize("name", ["a-document_index", "a-shuffle_index", "b-dataset_sample_index"])
+def test_a_fingerprint_moves_with_an_index(tmp_path: Path, tokenizer: Path, name: str) -> None:
+    write_index(tmp_path / "text", [[7] * 9 + [0], [8] * 9 + [0], [9] * 9 + [0]], [0, 1, 2], 4)
+    GptDataset([[7] * 10, [8] * 10, [9] * 10], T, 2, 1).save(tmp_path / "a")
+    np.save(tmp_path / "b-dataset_index.npy", np.zeros(4, np.int16))
+    np.save(tmp_path / "b-dataset_sample_index.npy", np.arange(4))
+    keys: dict[str, Any] = {
+        "tokens": ["text.bin"], "order": {"kind": "megatron"},
+        "instances": {"kind": "megatron", "indices": ["a"], "blend": "b"},
+    }  # fmt: skip
+    before = run_of(tmp_path, tokenizer, **keys)
+    assert isinstance(before.instances, MegatronInstances)
+    assert sorted(Path(path).stem for path in before.instances.index_paths) == [
+        "a-document_index", "a-sample_index", "a-shuffle_index", "b-dataset_index",
+        "b-dataset_sample_index",
+    ]  # fmt: skip
+    assert run_of(tmp_path, tokenizer, **keys).fingerprint == before.fingerprint
+    path = tmp_path / f"{name}.npy"
+    array = np.load(path)
+    assert array[0] != array[1]
+    first = before.fingerprint
+    array[[0, 1]] = array[[1, 0]]
+    np.save(path, array)
+    assert run_of(tmp_path, tokenizer, **keys).fingerprint != first
 
 
 def test_stored_in_training_order(tmp_path: Path, tokenizer: Path) -> None:
