@@ -19,7 +19,7 @@ from dolma_kit.order.run import Run, open_run
 from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_loader import chunks, global_indices
-from .tiny_run import CODE, EOS, WEB, T, write_ids, write_run
+from .tiny_run import CODE, EOS, WEB, T, plain_run, write_ids, write_run
 
 SPECS: dict[str, dict[str, Any]] = {
     "two epochs": {},
@@ -149,20 +149,6 @@ def test_text_of_a_document_is_put_together_again(tmp_path: Path, tokenizer: Pat
     assert "".join(part.text for part in parts["w1"]) == WEB[0][2]
     # only the EOS that ends a document is no text; one within it is
     assert "".join(part.text for part in parts["w3"]) == f"one {EOS} two"
-
-
-def plain_run(folder: Path, tokenizer: Path, tokens: list[str], /, **changed: Any) -> Run:
-    """A run of tokens that have no tokens.json beside them."""
-    keys = {
-        "tokens": tokens,
-        "dtype": "uint32",
-        "eos_token_id": 0,
-        "tokenizer": str(tokenizer),
-        "order": {"kind": "olmo", "seed": 1},
-        "global_batch_size": 1,
-        "epochs": 1,
-    }
-    return open_run(write_run(folder, tokenizer, **(keys | changed)))
 
 
 def test_part_that_is_only_the_eos_has_no_text(tmp_path: Path, tokenizer: Path) -> None:

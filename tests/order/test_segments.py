@@ -15,7 +15,7 @@ from dolma_kit.order.schedule import Planned, Schedule
 from dolma_kit.order.steps import trace_doc, trace_step
 
 from .naive_loader import global_indices
-from .tiny_run import T, write_ids, write_run
+from .tiny_run import T, plain_run, write_ids, write_run
 
 
 class Loader:
@@ -158,9 +158,10 @@ def test_warm_up_of_the_batch_size(tmp_path: Path, tokenizer: Path) -> None:
 def test_skipped_batches(tmp_path: Path, tokenizer: Path) -> None:
     document = [7] * (T - 1) + [0]
     write_ids(tmp_path / "p", dict.fromkeys("abcdef", document))
-    run = plain(
+    run = plain_run(
         tmp_path,
         tokenizer,
+        ["p.npy"],
         segments=[{"to_step": 2}, {"to_step": 4, "skip": True}, {"to_step": 5}],
     )
     order = global_indices(6, 1, 0, 1, True)
@@ -171,19 +172,6 @@ def test_skipped_batches(tmp_path: Path, tokenizer: Path) -> None:
         "trained",
         "skipped",
     ]
-
-
-def plain(folder: Path, tokenizer: Path, **changed: Any) -> Run:
-    keys = {
-        "tokens": ["p.npy"],
-        "dtype": "uint32",
-        "eos_token_id": 0,
-        "tokenizer": str(tokenizer),
-        "order": {"kind": "olmo", "seed": 1},
-        "global_batch_size": 1,
-        "epochs": 1,
-    }
-    return open_run(write_run(folder, tokenizer, **(keys | changed)))
 
 
 def test_batches_read_again(tmp_path: Path, tokenizer: Path) -> None:
@@ -215,7 +203,7 @@ def test_another_sequence_length(tmp_path: Path, tokenizer: Path) -> None:
 
 def test_only_the_head_of_each_instance(tmp_path: Path, tokenizer: Path) -> None:
     write_ids(tmp_path / "p", {"a": [7] * (T - 3) + [0], "b": [8, 0], "c": [9] * (T - 1) + [0]})
-    run = plain(tmp_path, tokenizer, segments=[{"truncate_to": T - 2}])
+    run = plain_run(tmp_path, tokenizer, ["p.npy"], segments=[{"truncate_to": T - 2}])
     assert {i: trace_doc(run, i).never for i in "abc"} == {"a": None, "b": "truncated", "c": None}
     assert [s.end for s in run.steps_of("c")] == [T - 2]
     ends = {part.end for s in (1, 2) for part in run.step(s).documents()}
@@ -249,7 +237,7 @@ def test_filter_of_repetitions(tmp_path: Path, tokenizer: Path) -> None:
     varied = [*range(1, T), 0]
     write_ids(tmp_path / "p", {"a": repeating, "b": varied})
     settings_ = {"max_period": 2, "min_period": 1, "max_count": 3}
-    run = plain(tmp_path, tokenizer, instance_filter=settings_)
+    run = plain_run(tmp_path, tokenizer, ["p.npy"], instance_filter=settings_)
     assert {i: trace_doc(run, i).never for i in "ab"} == {"a": "masked", "b": None}
     statuses = [i.status for s in (1, 2) for i in trace_step(run, s).instances]
     assert sorted(statuses) == ["masked", "trained"]

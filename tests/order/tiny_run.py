@@ -16,6 +16,7 @@ import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from dolma_kit.order.documents import SCHEMA
+from dolma_kit.order.run import Run, open_run
 
 EOS = "<|endoftext|>"
 T = 8
@@ -125,6 +126,20 @@ def write_run(folder: Path, tokenizer: Path, /, **changed: Any) -> Path:
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in keys.items() if v is not None}))
     return path
+
+
+def plain_run(folder: Path, tokenizer: Path, tokens: list[str], /, **changed: Any) -> Run:
+    """A run of tokens that have no tokens.json beside them."""
+    keys = {
+        "tokens": tokens,
+        "dtype": "uint32",
+        "eos_token_id": 0,
+        "tokenizer": str(tokenizer),
+        "order": {"kind": "olmo", "seed": 1},
+        "global_batch_size": 1,
+        "epochs": 1,
+    }
+    return open_run(write_run(folder, tokenizer, **(keys | changed)))
 
 
 def _written(stem: Path, documents: list[tuple[str, str, str]], tokenizer: Path, pad: int) -> int:
