@@ -19,6 +19,7 @@ import msgspec
 Source = Literal["nvml", "rapl", "modelled"]
 JOULES_PER_KWH = 3.6e6
 RAPL = "/sys/class/powercap"
+KEEP_UP_SECONDS = 60
 
 
 class Energy(msgspec.Struct, frozen=True):
@@ -39,9 +40,6 @@ def energy_of(kwh: float, *, pue: float, kg_per_kwh: float, source: Source) -> E
     """
     whole = kwh * pue
     return Energy(source, round(kwh, 6), round(whole, 6), round(whole * kg_per_kwh, 3))
-
-
-KEEP_UP_SECONDS = 60
 
 
 class Meter:

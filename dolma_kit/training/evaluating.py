@@ -100,7 +100,7 @@ def _windows(
             if max_documents is not None and total.documents >= max_documents:
                 continue
             ids = file.read(int(table.starts[row]), int(table.ends[row])).astype(np.int64)
-            if ids[-1] == eos:
+            if len(ids) and ids[-1] == eos:
                 ids = ids[:-1]
             if not len(ids):
                 continue

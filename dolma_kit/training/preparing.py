@@ -92,6 +92,7 @@ def prepare(told: Train, processes: Processes, overwrite: bool) -> Trainer:
     _check_lasts(told, data, progress)
     _check_evaluation(told, run)
     writer = metrics = None
+    processes.wait()  # others may still be reading a checkpoint that goes now
     if processes.is_first:
         os.makedirs(told.out, exist_ok=True)
         if overwrite:
