@@ -9,6 +9,7 @@ them every 4,096 rows.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARQUET_ROWS = 4096
+OTHER_FIELDS = ("source", "metadata")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -37,7 +39,7 @@ class Fields:
     id: str = "id"
 
     def __post_init__(self) -> None:
-        if len({self.text, self.id, "source", "metadata"}) < 4:
+        if len({self.text, self.id, *OTHER_FIELDS}) < 4:
             raise ConfigError(
                 f"text_key {self.text!r} and id_key {self.id!r} must differ from each other and "
                 "from 'source' and 'metadata'"
@@ -48,8 +50,10 @@ class Fields:
 class Source:
     """A file of documents and how to read it.
 
-    `keep_raw` also keeps each document's whole JSON. `limit` stops after that many documents. With
-    `set_aside`, what cannot be read as a document is given as a bad line instead of raised.
+    `keep_raw` also keeps each document's whole JSON. `more` names further fields of documents, each
+    a column of the table (raw JSON bytes, null where absent). `limit` stops after that many
+    documents. With `set_aside`, what cannot be read as a document is given as a bad line instead of
+    raised.
     """
 
     path: str
@@ -57,6 +61,7 @@ class Source:
     keep_raw: bool = False
     limit: int | None = None
     set_aside: bool = False
+    more: tuple[str, ...] = ()
 
 
 class Lines(NamedTuple):
@@ -159,7 +164,7 @@ def _decode_lines(source: Source, piece: Lines) -> Decoded:
 
     rows = jsonl.decode(
         piece.data,
-        _decoder(source.fields),
+        _decoder(source.fields, source.more),
         source.path,
         piece.first_line,
         set_aside=source.set_aside,
@@ -169,13 +174,14 @@ def _decode_lines(source: Source, piece: Lines) -> Decoded:
         view = memoryview(piece.data)  # not copied: most lines are looked at once
         raw = [view[a:b] for a, b in zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)]
     strings = ([row.id for row in rows.objects], [row.text for row in rows.objects])
-    table = table_of(rows.objects, strings)
+    table = table_of(rows.objects, strings, source.more)
     return Decoded(table, rows.lines, raw, rows.bad, len(piece.data), strings)
 
 
 @functools.cache
-def _decoder(fields: Fields) -> msgspec.json.Decoder[Any]:
-    """Decodes a line to an object with id, text, source and metadata (raw), and skips the rest."""
+def _decoder(fields: Fields, more: tuple[str, ...] = ()) -> msgspec.json.Decoder[Any]:
+    """Decodes a line to an object with id, text, source, metadata and `more_0`, ... (raw), and
+    skips the rest."""
     document = msgspec.defstruct(
         "Document",
         [
@@ -183,26 +189,41 @@ def _decoder(fields: Fields) -> msgspec.json.Decoder[Any]:
             ("text", str),
             ("source", str | None, None),
             ("metadata", msgspec.Raw, msgspec.Raw()),
+            *((f"more_{i}", msgspec.Raw, msgspec.Raw()) for i in range(len(more))),
         ],
-        rename={"id": fields.id, "text": fields.text},
+        rename={
+            "id": fields.id,
+            "text": fields.text,
+            **{f"more_{i}": name for i, name in enumerate(more)},
+        },
         gc=False,
     )
     return msgspec.json.Decoder(document)
 
 
-def table_of(rows: list[Any], strings: tuple[list[str], list[str]] | None = None) -> pa.RecordBatch:
+def table_of(
+    rows: list[Any],
+    strings: tuple[list[str], list[str]] | None = None,
+    more: tuple[str, ...] = (),
+) -> pa.RecordBatch:
     """Decoded lines as a table; `strings` are their ids and texts, where somebody has them."""
     import pyarrow as pa
 
     ids, texts = strings or ([row.id for row in rows], [row.text for row in rows])
+    further = [
+        pa.array([bytes(value) or None for value in map(operator.attrgetter(f"more_{i}"), rows)],
+                 pa.large_binary())
+        for i in range(len(more))
+    ]  # fmt: skip
     return pa.record_batch(
         [
             pa.array(ids, pa.string()),
             pa.array(texts, pa.large_string()),
             pa.array([row.source for row in rows], pa.string()),
             pa.array([bytes(row.metadata) or None for row in rows], pa.large_binary()),
+            *further,
         ],
-        names=["id", "text", "source", "metadata"],
+        names=["id", "text", "source", "metadata", *more],
     )
 
 
@@ -245,8 +266,9 @@ def _decode_record(source: Source, record: pa.RecordBatch, first_line: int) -> D
             columns[fields.text].cast(pa.large_string()),
             pa.nulls(n, pa.string()) if origin is None else origin.cast(pa.string()),
             pa.nulls(n, pa.large_binary()) if metadata is None else metadata,
+            *(_further(record, name) for name in source.more),
         ],
-        names=["id", "text", "source", "metadata"],
+        names=["id", "text", "source", "metadata", *source.more],
     )
     raw = _rows_as_json(record, metadata) if source.keep_raw else None
     n_bytes = pc.sum(pc.binary_length(table.column("text"))).as_py() or 0
@@ -298,6 +320,26 @@ def _as_json(column: pa.Array) -> pa.LargeBinaryArray:
         return column.cast(pa.large_binary())
     values = [None if v is None else msgspec.json.encode(v) for v in column.to_pylist()]
     return pa.array(values, pa.large_binary())
+
+
+def _further(record: pa.RecordBatch, name: str) -> pa.LargeBinaryArray:
+    """A field of documents as raw JSON: a column, or what our own writer had no column for."""
+    import pyarrow as pa
+
+    if name in record.schema.names:
+        values = record.column(name).to_pylist()
+        raw = [None if value is None else _encoded(value) for value in values]
+        return pa.array(raw, pa.large_binary())
+    if parquet_shards.MARK not in (record.schema.metadata or {}):
+        return pa.nulls(record.num_rows, pa.large_binary())
+    extra = record.column(parquet_shards.EXTRA).to_pylist()
+    found = [_FIELDS.decode(value).get(name) if value else None for value in extra]
+    return pa.array([None if raw is None else bytes(raw) for raw in found], pa.large_binary())
+
+
+def _encoded(value: Any) -> bytes:
+    """A value of a Parquet column as JSON; what JSON has no form for as the text it prints as."""
+    return msgspec.json.encode(value, enc_hook=str)
 
 
 def _rows_as_json(record: pa.RecordBatch, metadata: pa.Array | None) -> list[bytes]:

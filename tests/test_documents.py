@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolma_kit import decoding, files, layout
+from dolma_kit import decoding, files, layout, parquet_shards
 from dolma_kit.documents import Batch, DocumentReader, Fields
 from dolma_kit.errors import ConfigError, DataError
 
@@ -296,3 +296,43 @@ def test_a_field_of_the_metadata_is_read_alone(tmp_path: Path) -> None:
     expected = ["http://a.b/é", None, None, None, None, None, None, "b", None]
     assert batch.metadata_strings("url") == expected
     assert batch.metadata_strings("nothing") == [None] * 9
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_further_fields_come_as_raw_json(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"id": "a", "text": "x", "created": "2023-05-01", "n": 7},
+        {"id": "b", "text": "y", "n": 2.5},
+        {"id": "c", "text": "z", "created": None, "n": None},
+    ]
+    path = tmp_path / name
+    if name.endswith(".jsonl"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    source = decoding.Source(str(path), more=("created", "n", "absent"))
+    (batch,) = DocumentReader(source)
+    found = {name: batch.table.column(name).to_pylist() for name in source.more}
+    null = b"null" if name.endswith(".jsonl") else None  # a column cannot tell null from absent
+    assert found["created"] == [b'"2023-05-01"', None, null]
+    assert [value and float(value) for value in found["n"][:2]] == [7.0, 2.5]
+    assert found["n"][2] == null
+    assert found["absent"] == [None, None, None]
+
+
+def test_further_fields_of_our_own_parquet_shards(tmp_path: Path) -> None:
+    """What a shard has no column for is in its column `extra`."""
+    lines = [
+        b'{"id":"a","text":"x","created":"2023","url":"http://a.b","k":[1]}',
+        b'{"id":"b","text":""}',
+    ]
+    fields = decoding.Fields()
+    outputs: list[str] = []
+    parquet_shards.write(
+        iter([b"".join(line + b"\n" for line in lines)]), str(tmp_path / "s"), ".parquet", None,
+        fields, outputs,
+    )  # fmt: skip
+    (batch,) = DocumentReader(decoding.Source(outputs[0], more=("created", "url", "k")))
+    assert batch.table.column("created").to_pylist() == [b'"2023"', None]
+    assert batch.table.column("url").to_pylist() == [b'"http://a.b"', None]
+    assert batch.table.column("k").to_pylist() == [b"[1]", None]
