@@ -58,7 +58,9 @@ def commands() -> typer.Typer:
         language_models,
         ledger,
         list,
+        sql,
         stages,
+        stats,
         status,
         tokens,
         trace,
@@ -72,6 +74,8 @@ def commands() -> typer.Typer:
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)
+    stats.add_to(app)
+    sql.add_to(app)
     tokens.add_to(app)
     language_models.add_to(app)
     list.add_to(app)

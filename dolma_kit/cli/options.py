@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from dolma_kit import config
+from dolma_kit.errors import ConfigError
 from dolma_kit.specs import split_specs
 
 ConfigFile = Annotated[
@@ -64,7 +65,8 @@ def command_for(
     if has_others:
         kept = inspect.Parameter.KEYWORD_ONLY
         extra["context"] = inspect.Parameter("context", kept, annotation=typer.Context)
-    parameters = sorted({**flags, **extra}.values(), key=lambda p: p.kind)
+    # Of arguments, the one that takes all that is left is last.
+    parameters = sorted({**flags, **extra}.values(), key=lambda p: p.name == "documents")
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = inspect.getdoc(kind)
@@ -119,9 +121,10 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
         help_text += f" [default: {_shown(default)}]"
     plain = _plain(field.type)
     annotation: Any
-    if _extra(field).get("argument"):
-        argument = typer.Argument(metavar="DOCS...", help=help_text, show_default=False)
-        annotation = Annotated[list[str] | None, argument]
+    if name := _extra(field).get("argument"):
+        metavar = "DOCS..." if name is True else name
+        argument = typer.Argument(metavar=metavar, help=help_text, show_default=False)
+        annotation = Annotated[(list[str] if name is True else str) | None, argument]
     else:
         flag = "--" + field.name.replace("_", "-")
         # A switch that is on by default is turned off by --no-..., and the other way round.
@@ -165,6 +168,26 @@ def _plain(annotation: Any) -> Any:
 
 def _split(field: msgspec.structs.FieldInfo, value: Any) -> Any:
     """`--taggers a,b` and `--taggers a --taggers b` are the same; paths are not split."""
-    if isinstance(value, list) and not _extra(field).keys() & {"argument", "files"}:
-        return [item for text in value for item in split_specs(text)]
-    return value
+    if isinstance(value, str) and typing.get_origin(_unannotated(field.type)) is list:
+        value = [value]  # an argument
+    if not isinstance(value, list) or _extra(field).get("files") or field.name == "documents":
+        return value
+    items = [item for text in value for item in split_specs(text)]
+    if not _holds_numbers(field.type):
+        return items
+    flag = "--" + field.name.replace("_", "-")
+    try:
+        return [int(item) for item in items]
+    except ValueError:
+        raise ConfigError(f"{flag} {','.join(items)}: numbers, with commas between") from None
+
+
+def _holds_numbers(annotation: Any) -> bool:
+    """Whether a type is a list of numbers."""
+    plain = _unannotated(annotation)
+    return typing.get_origin(plain) is list and _plain(plain.__args__[0]) is int
+
+
+def _unannotated(annotation: Any) -> Any:
+    is_annotated = typing.get_origin(annotation) is Annotated
+    return annotation.__origin__ if is_annotated else annotation

@@ -38,7 +38,7 @@ def _caller(name: str) -> Any:
         if dry_run and name == "run":
             typer.echo(pretty(settings))
             for stage, plan in module.plans(settings):
-                typer.echo(_described(plan) if plan else f"{stage}: its inputs are yet to be made")
+                typer.echo(described(plan) if plan else f"{stage}: its inputs are yet to be made")
         elif dry_run:
             typer.echo(describe(settings, module.plan(settings)))
             if name == "mix":
@@ -76,14 +76,14 @@ def _table(profile: dict[str, dict[str, float]]) -> str:
 
 def describe(settings: msgspec.Struct, plan: Plan) -> str:
     """What `--dry-run` prints: the resolved config as JSON, then the plan."""
-    return f"{pretty(settings)}\n{_described(plan)}"
+    return f"{pretty(settings)}\n{described(plan)}"
 
 
 def pretty(settings: msgspec.Struct) -> str:
     return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
 
 
-def _described(plan: Plan) -> str:
+def described(plan: Plan) -> str:
     """The plan for eyes: phases, their units, what each reads."""
     lines = [f"{plan.stage}: into {', '.join(plan.folders)}"]
     for phase in plan.phases:

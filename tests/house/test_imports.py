@@ -79,6 +79,7 @@ LAYERS = [
         "classifying",
         "language_models",
     },
+    {"statistics"},
     {"recipe", "training"},
     {"demonstration", "cli"},
 ]
