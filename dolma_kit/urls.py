@@ -255,7 +255,7 @@ def address_of(url: str) -> Address | None:
         return None
     path, query, port = found["path"].replace("\\", "/").rstrip("/"), found["query"], found["port"]
     if not (path + query).isascii():
-        path, query = (quote(part, safe=_SAFE) for part in (path, query))
+        path, query = (quote(p, safe=_SAFE, errors="surrogatepass") for p in (path, query))
     scheme = (found["scheme"] or "").lower()
     if port and port not in DEFAULT_PORTS.get(scheme, ()):
         path = f":{port}{path}"

@@ -21,7 +21,7 @@ def _call(settings: Stats, dry_run: bool) -> None:
 
     if dry_run:
         typer.echo(pretty(settings))
-        if "compare" not in settings.names:
+        if not stage.is_comparison(settings):
             for plan in stage.prepare(settings, settings.documents, settings.out or "OUT").plans:
                 typer.echo(described(plan))
         return

@@ -121,6 +121,7 @@ def choose(
 ) -> Choice:
     """The columns of the experiments (all, where none are named) that are wanted.
 
+    Where JSONL of another tool leaves a column's kind open, Parquet of the same column tells it.
     ConfigError where an experiment is named that no file has.
     """
     names = list(experiments) or experiments_of(shards)
@@ -132,11 +133,20 @@ def choose(
                 f"no document has attributes {experiment!r}: there are {there}; tag the documents, "
                 "or name another with --experiments"
             )
+        kinds: dict[str, Kind] = {}
+        is_told: set[str] = set()  # names of columns whose kind is no guess
         for shard in shards:
+            place = located(shard, experiment)
+            tells = place is not None and place[1] == "parquet"
             for name, kind in known(shard, experiment).items():
-                column = Column(experiment, name, kind)
-                if name not in found and wanted(column):
-                    found[name] = column
+                if name not in kinds or (tells and name not in is_told):
+                    kinds[name] = kind
+                if tells:
+                    is_told.add(name)
+        for name, kind in kinds.items():
+            column = Column(experiment, name, kind)
+            if name not in found and wanted(column):
+                found[name] = column
     return Choice(tuple(found.values()))
 
 

@@ -44,13 +44,13 @@ def _urls(settings: Stats, shards: Sequence[Shard]) -> Statistic:
     from dolma_kit.statistics.urls import UrlsOf
 
     counts = token_counts.of(settings.tokenizer, settings.tokens)
-    return UrlsOf(_keys(settings.url_key or URL_KEYS, "url"), counts, settings.top)
+    return UrlsOf(_keys(settings, "url", URL_KEYS), counts, settings.top)
 
 
 def _dates(settings: Stats, shards: Sequence[Shard]) -> Statistic:
     from dolma_kit.statistics.dates import DatesOf
 
-    return DatesOf(_keys(settings.date_key or DATE_KEYS, "date"))
+    return DatesOf(_keys(settings, "date", DATE_KEYS))
 
 
 def _languages(settings: Stats, shards: Sequence[Shard]) -> Statistic:
@@ -66,13 +66,13 @@ def _licenses(settings: Stats, shards: Sequence[Shard]) -> Statistic:
     columns = choose(
         shards, settings.experiments, lambda c: c.tagger in licenses.TAGGERS and c.kind == "spans"
     )
-    return licenses.LicensesOf(_keys(settings.license_key or LICENSE_KEYS, "license"), columns)
+    return licenses.LicensesOf(_keys(settings, "license", LICENSE_KEYS), columns)
 
 
 def _duplicates(settings: Stats, shards: Sequence[Shard]) -> Statistic:
     from dolma_kit.statistics.duplicates import DuplicatesOf
 
-    keys = _keys(settings.url_key or URL_KEYS, "url")
+    keys = _keys(settings, "url", URL_KEYS)
     return DuplicatesOf(keys, settings.separator, settings.max_keys, settings.top)
 
 
@@ -140,7 +140,7 @@ def _attributes(settings: Stats, shards: Sequence[Shard]) -> Statistic:
 def _overlap(settings: Stats, shards: Sequence[Shard]) -> Statistic:
     from dolma_kit.statistics.overlap import OverlapOf
 
-    return OverlapOf(_keys(settings.url_key or URL_KEYS, "url"), settings.separator)
+    return OverlapOf(_keys(settings, "url", URL_KEYS), settings.separator)
 
 
 _MAKERS: dict[str, Make] = {
@@ -160,10 +160,13 @@ _MAKERS: dict[str, Make] = {
 }
 
 
-def _keys(keys: Sequence[str], what: str) -> tuple[str, ...]:
-    for key in keys:
-        if not all(key.split(".")) or key.split(".")[0] == "text":
+def _keys(settings: Stats, what: str, default: Sequence[str]) -> tuple[str, ...]:
+    """The keys of --url-key and the like; of the default ones, those that are not the text."""
+    texts = ("text", settings.text_key)
+    given: list[str] = getattr(settings, f"{what}_key")
+    for key in given:
+        if not all(key.split(".")) or key.split(".")[0] in texts:
             raise ConfigError(
                 f"--{what}-key {key!r}: a field of documents, or a path like metadata.{what}"
             )
-    return tuple(keys)
+    return tuple(given or (key for key in default if key.split(".")[0] not in texts))

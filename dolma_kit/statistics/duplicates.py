@@ -1,7 +1,7 @@
 """`duplicates`: texts, URLs and paragraphs that occur more than once, and how they cluster.
 
 Equal is equal byte by byte. Texts and paragraphs of nothing but white space are no keys, nor are
-documents without a URL; they are counted beside. Paragraphs are what `separator` ends, it included,
+documents without a URL; they are counted beside. Paragraphs are what `separator` parts, without it,
 as in `dedupe --by paragraph`. Keys are compared by a 64-bit hash, exactly up to `max_keys` distinct
 ones of a kind, beyond that by a sample with its error (`key_counts`).
 

@@ -4,7 +4,8 @@
 
 Table: `source`, `kind`, `documents` with a hit, `hits`, `characters` in them. Notes: `sources`, by
 name [documents, missing, words, not searched], where missing are documents without the attributes
-that others have; and `samples`, by kind, the items of `samples`.
+that others have; `kinds`, by name [documents that were looked at for it, their words]; and
+`samples`, by kind, the items of `samples`.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Hits(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Kind -> hits; (n_docs,) bool each: documents that were not looked at, and those that a rule
-    of the finder's leaves out."""
+    """Kind -> hits, of the kinds that documents were searched for; (n_docs,) bool each: documents
+    that lack attributes, and those that a rule of the finder's leaves out."""
 
     hits: dict[str, Hits]
     missing: NDArray[np.bool_]
@@ -53,13 +54,15 @@ class Found(NamedTuple):
 
 
 class OfKind(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one kind: `documents` with a hit, `hits`, `characters` in them, hits `per_million_words`.
+    """Of one kind: `documents` with a hit of those `searched`, `hits`, `characters` in them, hits
+    `per_million_words` of those searched.
 
     Where worksheets were judged, `precision`, and `true_hits` between the bounds that its interval
     gives. `sources` are documents with a hit by source.
     """
 
     documents: int
+    searched: int
     hits: int
     characters: int
     per_million_words: float
@@ -139,7 +142,12 @@ class FindingsOf(Statistic):
 
         by_source = sources(batch)
         words = np.where(found.missing | found.not_searched, 0, n_words(batch))
-        notes: dict[str, Any] = {"sources": {}, "samples": {}}
+        searched = [
+            int(np.count_nonzero(~found.not_searched)),
+            int(n_words(batch)[~found.not_searched].sum()),
+        ]
+        kinds = dict.fromkeys(found.hits, searched)
+        notes: dict[str, Any] = {"sources": {}, "kinds": kinds, "samples": {}}
         for code, name in enumerate(by_source.names):
             mine = by_source.codes == code
             notes["sources"][name] = [
@@ -187,16 +195,16 @@ class FindingsOf(Statistic):
         return partial
 
     def empty(self) -> Partial:
-        return Partial({"sources": {}, "samples": {}}, schema().empty_table())
+        notes: dict[str, Any] = {"sources": {}, "kinds": {}, "samples": {}}
+        return Partial(notes, schema().empty_table())
 
     def merge(self, partials: Sequence[Partial]) -> Partial:
-        counts: dict[str, list[int]] = {}
-        for partial in partials:
-            for name, more in partial.notes["sources"].items():
-                known = counts.setdefault(name, [0] * len(COUNTS))
-                counts[name] = [a + b for a, b in zip(known, more, strict=True)]
         drawn = samples.merged([samples_in(partial) for partial in partials], self.sample)
-        notes = {"sources": dict(sorted(counts.items())), "samples": msgspec.to_builtins(drawn)}
+        notes = {
+            "sources": _summed([partial.notes["sources"] for partial in partials]),
+            "kinds": _summed([partial.notes["kinds"] for partial in partials]),
+            "samples": msgspec.to_builtins(drawn),
+        }
         return Partial(notes, added([partial.table for partial in partials], KEYS, SUMS))
 
     def answer(self, whole: Partial, about: About) -> Findings:
@@ -220,8 +228,9 @@ class FindingsOf(Statistic):
             sources=by_source,
             kinds={
                 kind: _of_kind(
-                    [row for row in rows if row["kind"] == kind], total.words,
-                    len(drawn.get(kind, ())), judged.get(kind),
+                    [row for row in rows if row["kind"] == kind],
+                    whole.notes["kinds"].get(kind, (0, 0)), len(drawn.get(kind, ())),
+                    judged.get(kind),
                 )
                 for kind in self.kinds
             },
@@ -239,7 +248,7 @@ class FindingsOf(Statistic):
         if total.not_searched:
             lines.append(f"left out by the rule: {total.not_searched:,}")
         rows = [
-            [name, kind.documents, tables.share(kind.documents, searched), kind.hits,
+            [name, kind.documents, tables.share(kind.documents, kind.searched), kind.hits,
              kind.per_million_words, _precise(kind), _true(kind)]
             for name, kind in answer.kinds.items()
         ]  # fmt: skip
@@ -269,6 +278,16 @@ class FindingsOf(Statistic):
         return {"sheet.csv": samples.sheet(samples_in(whole), about.files)}
 
 
+def _summed(parts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, list[int]]:
+    """Rows of numbers added up by name, in the order of names."""
+    sums: dict[str, list[int]] = {}
+    for part in parts:
+        for name, more in part.items():
+            known = sums.get(name, [0] * len(more))
+            sums[name] = [a + b for a, b in zip(known, more, strict=True)]
+    return dict(sorted(sums.items()))
+
+
 def samples_in(partial: Partial) -> dict[str, list[Item]]:
     return msgspec.convert(partial.notes["samples"], dict[str, list[Item]])
 
@@ -281,11 +300,17 @@ def in_documents(
 
 
 def _of_kind(
-    rows: Sequence[Mapping[str, Any]], n_words_in_all: int, sampled: int, found: Precision | None
+    rows: Sequence[Mapping[str, Any]],
+    looked_at: Sequence[int],
+    sampled: int,
+    found: Precision | None,
 ) -> OfKind:
+    """`looked_at` are documents that were searched for it, and their words."""
+    searched, n_words_in_all = looked_at
     n_hits = sum(row["hits"] for row in rows)
     return OfKind(
         documents=sum(row["documents"] for row in rows),
+        searched=searched,
         hits=n_hits,
         characters=sum(row["characters"] for row in rows),
         per_million_words=1e6 * n_hits / n_words_in_all if n_words_in_all else 0.0,

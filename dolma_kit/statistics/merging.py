@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dolma_kit import files, ledger, parquet
+from dolma_kit.errors import DataError
 from dolma_kit.execute import Engine
-from dolma_kit.statistics import partials
+from dolma_kit.statistics import partials, samples
 from dolma_kit.statistics.statistic import About, Corpus, Statistic
 
 WHOLE, ANSWER, TEXT = "whole.parquet", "answer.json", "answer.txt"
@@ -132,7 +133,11 @@ def merge(task: MergeTask) -> tuple[str, Done | None]:
         held.append(partial if task.first is None else statistic.placed(partial, task.first + i))
     whole = statistic.merge(held)
     if task.wanted is not None:
-        whole = statistic.completed(whole, task.wanted.corpus)
+        before = {}
+        if task.wanted.is_kept and files.exists(task.output):
+            with contextlib.suppress(DataError):  # of another version
+                before = partials.read_notes(task.output, statistic.id)
+        whole = statistic.completed(whole, task.wanted.corpus, before)
     if task.wanted is None or task.wanted.is_kept:
         partials.write(task.output, statistic.id, whole)
     return task.output, None if task.wanted is None else _answered(task.wanted, whole, task.output)
@@ -159,7 +164,7 @@ def write_answer(
     tables: Mapping[str, Any],
     sheets: Mapping[str, bytes],
 ) -> list[str]:
-    """An answer's files; the paths of what was written."""
+    """An answer's files; the paths of what was written. A sheet that is filled in stays."""
     outputs = [os.path.join(folder, ANSWER), os.path.join(folder, TEXT)]
     encoded = msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
     for path, content in zip(outputs, (encoded, text.encode() + b"\n"), strict=True):
@@ -175,6 +180,8 @@ def write_answer(
         outputs.append(path)
     for name, content in sheets.items():
         path = os.path.join(folder, name)
+        if samples.is_filled_in(path):
+            continue
         with files.write_atomically(path) as stream:
             stream.write(content)
         outputs.append(path)

@@ -8,7 +8,8 @@ everything is exact: `token_ngrams`.
 
 Table: `n`, `hash`, `count`, `missed`, `file`, `line`, `token`: where it came in. Notes: by n
 `floor`, `total`, `registers` (zlib, base64), `threshold` (as text) and `sample`, each [hash as
-text, count, n-gram]; and `texts`, the n-grams by n and hash that answers have shown.
+text, count, n-gram]; and `texts`, the n-grams by n and hash that answers have shown, `texts_by`
+their unit and tokenizer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import functools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -159,8 +160,12 @@ class NgramsOf(Statistic):
         }
         return _partial(together, {})
 
-    def completed(self, whole: Partial, corpus: Corpus) -> Partial:
-        """With the texts of the most common: they are looked up where they came in."""
+    def completed(self, whole: Partial, corpus: Corpus, before: dict[str, Any]) -> Partial:
+        """With the texts of the most common: they are looked up where they came in, but for those
+        that are known from before."""
+        by = [self.unit, None if self.tokens is None else self.tokens.recorded()]
+        known = before["texts"] if before.get("texts_by") == by else {}
+        texts: dict[str, dict[str, str]] = {str(n): {} for n in self.lengths}
         wanted: dict[tuple[int, int], set[tuple[int, int, int]]] = {}
         for n, tally in tallies_in(whole).items():
             chosen = list(most_common(tally, self.top))
@@ -170,14 +175,17 @@ class NgramsOf(Statistic):
                 file, place = int(tally.files[row]), int(tally.rows[row, PLACE])
                 line, token = place >> LINE_BITS, place & ((1 << LINE_BITS) - 1)
                 hash_ = int(tally.rows[row, HASH].view(np.uint64))
+                text = known.get(str(n), {}).get(str(hash_))
+                if text is not None:
+                    texts[str(n)][str(hash_)] = text
+                    continue
                 wanted.setdefault((file, line), set()).add((n, token, hash_))
-        texts: dict[str, dict[str, str]] = {str(n): {} for n in self.lengths}
         for file in sorted({file for file, _ in wanted}):
             shard, limit = corpus.shards[file]
             lines = {line: there for (f, line), there in wanted.items() if f == file}
             for n, hash_, text in self._looked_up(shard.path, corpus, limit, lines):
                 texts[str(n)][str(hash_)] = text
-        return whole._replace(notes={**whole.notes, "texts": texts})
+        return whole._replace(notes={**whole.notes, "texts": texts, "texts_by": by})
 
     def _looked_up(
         self,

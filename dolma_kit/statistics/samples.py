@@ -7,7 +7,7 @@ if there is as much.
 
 A worksheet is CSV, a line an item, with an empty last column `correct`: y for a hit that is one, n
 for one that is not. Filled in, it is given back with --judged, and what is found becomes a
-precision with Wilson's interval.
+precision with Wilson's interval. What is filled in is not written over.
 """
 
 from __future__ import annotations
@@ -121,13 +121,23 @@ def judgements(paths: Sequence[str]) -> dict[str, Precision]:
                 continue
             if word not in (*YES, *NO):
                 raise DataError(path, number, f"`correct` is {word!r}: write y or n, or nothing")
-            what = tuple(row[name] or "" for name in ("kind", "id", "start", "end"))
+            what = tuple(row.get(name) or "" for name in ("kind", "id", "line", "start", "end"))
             if said.setdefault(what, word in YES) != (word in YES):
                 raise ConfigError(f"{path}:{number}: {what[0]} of {what[1]} is judged y and n")
     found: dict[str, list[bool]] = {}
     for what, is_correct in said.items():
         found.setdefault(what[0], []).append(is_correct)
     return {kind: precision(sum(words), len(words)) for kind, words in sorted(found.items())}
+
+
+def is_filled_in(path: str) -> bool:
+    """Whether somebody has judged hits in a worksheet, or made something else of the file."""
+    if not files.exists(path):
+        return False
+    try:
+        return any((row.get("correct") or "").strip() for _, row in _rows(path))
+    except DataError:
+        return True
 
 
 def precision(n_correct: int, n_judged: int) -> Precision:

@@ -109,7 +109,7 @@ class Stats(DocumentOptions, frozen=True, kw_only=True):
     sample: Annotated[
         Count, Meta(description="Size of the samples for judging by hand, of each kind.")
     ] = 100
-    seed: Annotated[int, Meta(description="Of samples.", ge=0)] = 0
+    seed: Annotated[int, Meta(description="Of samples.", ge=0, le=(1 << 63) - 1)] = 0
     judged: Annotated[
         list[str],
         Meta(

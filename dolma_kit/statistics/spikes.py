@@ -3,11 +3,11 @@
 A limit at which texts were cut, a template, a generator leave such marks: the Pile has 1 % of its
 documents at exactly 8,194 characters, OpenWebText a spike at 100,000 (Elazar et al. 2023, section
 4.3). The count at a length is compared with those of the lengths around it, half a window on each
-side, the window growing with the length. What is expected, e, is the greater of the median there
-and of the mean without the greatest tenth, and at least one document in the whole window; the
-chance of the count, or more, is Poisson's. Of all lengths, those are spikes that Benjamini and
-Hochberg's rule takes at a false-discovery rate of 0.1 %, if they have at least 10 documents and 3
-e.
+side, the window growing with the length. What is expected, e, is the greatest of the median there,
+the mean without the greatest tenth, and of short lengths, whose window may be wider than all there
+is, what the four nearest counts let expect; and at least one document in the whole window. The chance of the count, or more, is Poisson's. Of all lengths, those
+are spikes that Benjamini and Hochberg's rule takes at a false-discovery rate of 0.1 %, if they have
+at least 10 documents and 3 e.
 """
 
 from __future__ import annotations
@@ -64,7 +64,22 @@ def _expected(lengths: NDArray[np.int64], counts: NDArray[np.int64], i: int) -> 
     mean = float(around[: max(n_kept - n_zero, 0)].sum()) / n_kept
     middle = window // 2
     median = float(around[middle - n_zero]) if middle >= n_zero else 0.0
-    return max(median, mean, 1 / window)
+    near = _by_neighbours(lengths, counts, length) if half == MIN_HALF_WINDOW else 0.0
+    return max(median, mean, near, 1 / window)
+
+
+def _by_neighbours(lengths: NDArray[np.int64], counts: NDArray[np.int64], length: int) -> float:
+    """What the nearest counts let expect where a histogram is narrow or steep: the second greatest
+    of the four around, so that a spike does not hide the one beside it; or, on either side, what
+    goes on from the two nearest as a geometric series would, if they are no handful."""
+    near = [length + d for d in (-2, -1, 1, 2)]
+    at = np.minimum(np.searchsorted(lengths, near), len(lengths) - 1)
+    far_left, left, right, far_right = np.where(lengths[at] == near, counts[at], 0).tolist()
+    expected = float(sorted((far_left, left, right, far_right))[-2])
+    for nearer, farther in ((left, far_left), (right, far_right)):
+        if nearer > farther >= MIN_DOCUMENTS:
+            expected = max(expected, nearer * nearer / farther)
+    return expected
 
 
 def log_tail(count: int, expected: float) -> float:

@@ -11,6 +11,7 @@ measured before is not read again. All that are asked for read a file together, 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import shlex
@@ -37,6 +38,24 @@ from dolma_kit.statistics.statistic import About, Corpus, Statistic
 from dolma_kit.summary import Summary
 
 PHASE = "measuring"
+#: what decides each statistic's answer, beside what decides all
+COMMON_FLAGS = ("text_key", "id_key", "limit")
+_DRAWN = ("experiments", "sample", "seed", "judged")
+FLAGS: dict[str, tuple[str, ...]] = {
+    "summary": ("tokenizer", "tokens"),
+    "lengths": ("tokenizer", "tokens"),
+    "urls": ("url_key", "tokenizer", "tokens", "top"),
+    "dates": ("date_key",),
+    "languages": ("experiments",),
+    "licenses": ("license_key", "experiments"),
+    "ngrams": ("n", "unit", "tokenizer", "tokens", "capacity", "top"),
+    "duplicates": ("url_key", "separator", "max_keys", "top"),
+    "pii": ("pii_tagger", *_DRAWN),
+    "toxicity": ("columns", "threshold", "lexicon", *_DRAWN),
+    "contamination": ("experiments",),
+    "attributes": ("columns", "experiments"),
+    "overlap": ("url_key", "separator"),
+}
 
 
 def _corpus(settings: Stats, documents: Sequence[str]) -> Corpus:
@@ -62,9 +81,7 @@ def stats(settings: Stats | None = None, *, engine: Engine | None = None, **keys
     >>> stats(names=["summary", "lengths"], documents=["web"], out="stats")  # doctest: +SKIP
     """
     settings = settings or config.build(Stats, keys)
-    if settings.names == ["compare"] or (
-        settings.names == ["overlap"] and len(settings.documents) > 1
-    ):
+    if is_comparison(settings):
         from dolma_kit.statistics import corpora
 
         return corpora.compare(settings, engine)
@@ -72,6 +89,13 @@ def stats(settings: Stats | None = None, *, engine: Engine | None = None, **keys
         raise ConfigError("compare takes corpora and stands alone: dolma-kit stats compare A B")
     with place_for(settings) as out, engine_for(settings, engine) as running:
         return measure(settings, settings.documents, out, running)
+
+
+def is_comparison(settings: Stats) -> bool:
+    """Whether the arguments are corpora to compare."""
+    return settings.names == ["compare"] or (
+        settings.names == ["overlap"] and len(settings.documents) > 1
+    )
 
 
 @contextlib.contextmanager
@@ -173,6 +197,7 @@ def plans_for(
                     inputs=(shard.path, *statistic.inputs(shard)),
                     folder=folder,
                     n_bytes=files.size(shard.path),
+                    claims=(glob.escape(output),),
                 )
             )
         deciding = {
@@ -222,6 +247,10 @@ class PartialSink(Sink):
     def take(self, answer: Any) -> None:
         self._gathering.take(answer)
 
+    def end(self, read: Read) -> None:
+        if read.sha256 is not None:  # read to the end, not to a limit
+            self._task.statistic.require_whole(self._task.shard, read.documents)
+
     def result(self, read: Read) -> Result:
         task = self._task
         partials.write(task.output, task.statistic.id, self._gathering.partial())
@@ -235,14 +264,15 @@ def command_of(settings: Stats, names: str, documents: Sequence[str]) -> str:
         "DOCS" if os.path.isabs(document) or files.is_remote(document) else document
         for document in documents
     ]
-    free = {f.name for f in msgspec.structs.fields(Options)} - {"limit"}
-    free |= {"names", "documents", "out", "json", "plot", "attributes"}
+    known = FLAGS.get(names, ())
     for field in msgspec.structs.fields(Stats):
+        if field.name not in (*COMMON_FLAGS, *known):
+            continue
         value = getattr(settings, field.name)
         default = field.default
         if default is msgspec.NODEFAULT:
             default = field.default_factory()
-        if field.name in free or value == default:
+        if value == default:
             continue
         flag = "--" + field.name.replace("_", "-")
         items = value if isinstance(value, list) else [value]

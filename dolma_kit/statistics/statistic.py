@@ -220,6 +220,8 @@ def _values_at(batch: Batch, key: str) -> list[Any]:
     if first in ("id", "source") and not path:
         column = batch.table.column(first).to_pylist()
         return [msgspec.UNSET if value is None else value for value in column]
+    if first not in batch.table.schema.names:  # what documents have for an id
+        return _values_at(batch, "id") if not path else [msgspec.UNSET] * len(batch)
     raws = batch.table.column(first).to_pylist()
     decoder = msgspec.json.Decoder(_shape(path) if path else Any)
     found = []

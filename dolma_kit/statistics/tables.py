@@ -46,7 +46,7 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e3 else f"{value:,.0f}"
+        return f"{value:,.0f}" if 1e3 <= abs(value) < 1e15 else f"{value:,.4g}"
     return shown(str(value))
 
 

@@ -261,9 +261,13 @@ def parse(value: Any) -> tuple[str, str, str]:
 
 
 def _is_bare_host(host: str, value: str) -> bool:
-    """Whether a host counts without a scheme: what has no dot is a word, `12345` and `1.5` are
-    numbers, though a browser would ask for 0.0.48.57 and 1.0.0.5."""
-    return "." in host and (not urls.is_address(host) or host in value)
+    """Whether a host counts without a scheme: under a listed suffix, or an address in full.
+
+    A browser would ask for `12345`, `file.txt` and `a@b.com`, too, but as values those are others.
+    """
+    if urls.is_address(host):
+        return host in value
+    return "@" not in value and domain_of(host)[1] not in (UNLISTED, host)
 
 
 def display(host: str) -> str:

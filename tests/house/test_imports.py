@@ -79,7 +79,7 @@ LAYERS = [
         "classifying",
         "language_models",
     },
-    {"statistics"},
+    {"statistics", "searching"},
     {"recipe", "training"},
     {"demonstration", "cli"},
 ]
