@@ -5,9 +5,10 @@ documents at exactly 8,194 characters, OpenWebText a spike at 100,000 (Elazar et
 4.3). The count at a length is compared with those of the lengths around it, half a window on each
 side, the window growing with the length. What is expected, e, is the greatest of the median there,
 the mean without the greatest tenth, and of short lengths, whose window may be wider than all there
-is, what the four nearest counts let expect; and at least one document in the whole window. The chance of the count, or more, is Poisson's. Of all lengths, those
-are spikes that Benjamini and Hochberg's rule takes at a false-discovery rate of 0.1 %, if they have
-at least 10 documents and 3 e.
+is, what the four nearest counts let expect; and at least one document in the whole window. The
+chance of the count, or more, is Poisson's. Of all lengths, those are spikes that Benjamini and
+Hochberg's rule takes at a false-discovery rate of 0.1 %, if they have at least 10 documents and 3
+e.
 """
 
 from __future__ import annotations
