@@ -1,4 +1,4 @@
-"""Plain twins of `kernels.suffix_array`, `kernels.common_prefixes` and `kernels.ngram_runs`."""
+"""Plain twins of `kernels.suffix_array`, `suffix_search`, `common_prefixes` and `ngram_runs`."""
 
 from __future__ import annotations
 
@@ -49,4 +49,27 @@ def ngrams(tokens: Sequence[int], ends: Sequence[int], n: int, k: int) -> Ngrams
         list(counts.values()).count(1),
         [(counts[gram], places[gram]) for gram in most[:k]],
         [(counts[gram], places[gram]) for gram in by_count[:k]],
+    )
+
+
+def places_of(tokens: Sequence[int], suffixes: Sequence[int], ids: Sequence[int]) -> list[int]:
+    """Which rows of a suffix array hold suffixes that begin with ids."""
+    return [row for row, at in enumerate(suffixes) if list(tokens[at : at + len(ids)]) == list(ids)]
+
+
+def continuations(tokens: Sequence[int], ids: Sequence[int]) -> list[tuple[int, int]]:
+    """(token, count) of what follows ids, by token."""
+    n = len(ids)
+    found = Counter(
+        tokens[i + n] for i in range(len(tokens) - n) if list(tokens[i : i + n]) == list(ids)
+    )
+    return sorted(found.items())
+
+
+def longest_prefix(tokens: Sequence[int], ids: Sequence[int]) -> int:
+    """How many of ids, from the first on, stand somewhere in the tokens."""
+    return max(
+        n
+        for n in range(len(ids) + 1)
+        if not n or any(list(tokens[i : i + n]) == list(ids[:n]) for i in range(len(tokens)))
     )
