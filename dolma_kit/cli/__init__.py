@@ -58,6 +58,7 @@ def commands() -> typer.Typer:
         language_models,
         ledger,
         list,
+        search,
         sql,
         stages,
         stats,
@@ -76,6 +77,7 @@ def commands() -> typer.Typer:
     trace.add_to(app)
     stats.add_to(app)
     sql.add_to(app)
+    search.add_to(app)
     tokens.add_to(app)
     language_models.add_to(app)
     list.add_to(app)

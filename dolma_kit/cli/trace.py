@@ -108,8 +108,8 @@ def text(
 ) -> None:
     """Show when a phrase was seen: every occurrence, however it was tokenized."""
     from dolma_kit.execute import usable_cpus
-    from dolma_kit.order.asking.phrases import trace_text
     from dolma_kit.order.run import open_run
+    from dolma_kit.searching.tracing import trace_text
 
     answer = trace_text(
         open_run(run),

@@ -18,7 +18,7 @@ ROOT = Path(dolma_kit.__file__).parent.parent
 PACKAGES = ("dolma_kit", "taggers", "mixers")
 HEAVY = {
     *("ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb", "blingfire"),
-    *("bs4", "detect_secrets", "regex"),
+    *("bs4", "detect_secrets", "regex", "tantivy", "datasketches"),
 }
 
 # A module may import those of its own layer and of the layers before it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,11 +49,21 @@ class Block:
     bounds: NDArray[np.int64]
 
 
+#: the occurrences of a needle in a file of the run, by its number; None where it has to be read
+Known = Callable[[int, bytes, Vocabulary], "list[Occurrence] | None"]
+
+
 def trace_text(
-    run: Run, text: str, *, limit: int = LIMIT, until: int | None = None, workers: int = 1
+    run: Run,
+    text: str,
+    *,
+    limit: int = LIMIT,
+    until: int | None = None,
+    workers: int = 1,
+    known: Known = lambda file, needle, vocabulary: None,
 ) -> TextAnswer:
     """The answer of `trace text`: all occurrences counted, the first `limit` of them with their
-    documents and steps; sightings after step `until` do not count.
+    documents and steps; sightings after step `until` do not count. `known` may have an index.
 
     ConfigError for an empty phrase, one that the normalizer leaves nothing of, and a tokenizer that
     is not byte-level.
@@ -65,16 +75,17 @@ def trace_text(
     n_found, n_documents = 0, 0
     shown: list[tuple[int, Occurrence]] = []
     with ThreadPoolExecutor(workers) as pool:
-        blocks = _blocks(run)
-        while batch := list(itertools.islice(blocks, 4 * workers)):
-            for block, found in zip(
-                batch,
-                pool.map(lambda one: find_in(run, one, vocabulary, needle), batch),
-                strict=True,
-            ):
+        for file in _files(run):
+            indexed = known(file, needle, vocabulary)
+            parts: Iterator[list[Occurrence]] = (
+                _read(run, file, vocabulary, needle, pool, workers)
+                if indexed is None
+                else iter((indexed,))
+            )
+            for found in parts:
                 n_found += len(found)
                 n_documents += len({one.document for one in found})
-                shown += [(block.file, one) for one in found[: max(0, limit - len(shown))]]
+                shown += [(file, one) for one in found[: max(0, limit - len(shown))]]
     hits = _hits(run, shown, len(needle), until)
     steps = [s.step for hit in hits for s in hit.seen]
     return TextAnswer(
@@ -85,6 +96,20 @@ def trace_text(
         last_step=max(steps, default=None),
         hits=hits,
     )
+
+
+def _read(
+    run: Run,
+    file: int,
+    vocabulary: Vocabulary,
+    needle: bytes,
+    pool: ThreadPoolExecutor,
+    workers: int,
+) -> Iterator[list[Occurrence]]:
+    """The occurrences in a file, block by block."""
+    blocks = _blocks(run, file)
+    while batch := list(itertools.islice(blocks, 4 * workers)):
+        yield from pool.map(lambda one: find_in(run, one, vocabulary, needle), batch)
 
 
 def _needle(run: Run, text: str) -> bytes:
@@ -133,25 +158,29 @@ def _places(decoded: bytes, needle: bytes) -> Iterator[int]:
         at = decoded.find(needle, at + 1)
 
 
-def _blocks(run: Run) -> Iterator[Block]:
-    """All documents of the run's files in blocks; a file that stands twice is searched once."""
+def _files(run: Run) -> Iterator[int]:
+    """The run's files that have tokens; one that stands twice is searched once."""
     done = set()
     for n, file in enumerate(run.files):
-        if file.path in done or not file.n_tokens:
-            continue
-        done.add(file.path)
-        table = run.documents(n)
-        bounds = (
-            np.concatenate(([0], table.ends))
-            if isinstance(table, DocumentTable)
-            else _scanned_bounds(run, n)
-        )
-        first = 0
-        while first < len(bounds) - 1:
-            room = int(bounds[first]) + BLOCK_TOKENS
-            last = max(int(np.searchsorted(bounds, room, side="right")) - 1, first + 1)
-            yield Block(n, bounds[first : last + 1])
-            first = last
+        if file.path not in done and file.n_tokens:
+            done.add(file.path)
+            yield n
+
+
+def _blocks(run: Run, n: int) -> Iterator[Block]:
+    """All documents of a file in blocks."""
+    table = run.documents(n)
+    bounds = (
+        np.concatenate(([0], table.ends))
+        if isinstance(table, DocumentTable)
+        else _scanned_bounds(run, n)
+    )
+    first = 0
+    while first < len(bounds) - 1:
+        room = int(bounds[first]) + BLOCK_TOKENS
+        last = max(int(np.searchsorted(bounds, room, side="right")) - 1, first + 1)
+        yield Block(n, bounds[first : last + 1])
+        first = last
 
 
 def _scanned_bounds(run: Run, n: int) -> NDArray[np.int64]:
