@@ -266,7 +266,7 @@ def test_the_corpora_are_what_they_say(whole: Corpus, ended: Corpus, odd: Corpus
     assert any(not one.doc.ids for one in odd.documents)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_texts_are_found_as_bytes(corpus: Corpus, data: st.DataObject) -> None:
     needle = needles(data, corpus)
@@ -286,7 +286,7 @@ def test_texts_across_both_folders(whole: Corpus, odd: Corpus, text: str) -> Non
     check(same, [odd, whole], same.text(text), re.escape(text.encode()))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_ids_lie_within_a_document_its_eos_included(corpus: Corpus, data: st.DataObject) -> None:
     """What is asked for is taken from the stream, where documents touch as well."""
@@ -351,7 +351,7 @@ def in_any_case(text: str) -> bytes:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_texts_in_any_case(corpus: Corpus, data: st.DataObject) -> None:
     text = as_argument(needles(data, corpus))
