@@ -67,13 +67,15 @@ def meet(
     count = n_documents = 0
     sampled = False
     shown: list[Shown] = []
-    for index, shard in searcher.shards:
-        found = [_of_clause(searcher, shard, clause) for clause in clauses]
-        for i, places in enumerate(found):
+    of_shards = []
+    for _, shard in searcher.shards:
+        of_shards.append([_of_clause(searcher, shard, clause) for clause in clauses])
+        for i, places in enumerate(of_shards[-1]):
             totals[i] += len(places.tokens)
+    anchor = min(range(len(clauses)), key=lambda i: (totals[i], i))
+    for (index, shard), found in zip(searcher.shards, of_shards, strict=True):
         kept = [_sampled(places, max_occurrences) for places in found]
         sampled |= any(len(a.tokens) < len(b.tokens) for a, b in zip(kept, found, strict=True))
-        anchor = min(range(len(kept)), key=lambda i: (len(found[i].tokens), i))
         places = kept[anchor]
         owners = shard.documents_at(places.tokens)
         fits = np.ones(len(owners), np.bool_)

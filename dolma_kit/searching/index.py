@@ -129,15 +129,18 @@ class Index:
 
 
 def place_of(path: str) -> str:
-    """Where the index is that a path names: the folder itself, or that of its tokens."""
-    if os.path.exists(os.path.join(path, DESCRIPTION)):
+    """Where the index is that a path names: beside its tokens, or the folder itself."""
+    beside = os.path.join(path, FOLDER)
+    if not os.path.exists(os.path.join(beside, DESCRIPTION)) and os.path.exists(
+        os.path.join(path, DESCRIPTION)
+    ):
         return path
-    return os.path.join(path, FOLDER)
+    return beside
 
 
 def exists(path: str) -> bool:
-    """Whether a folder of tokens, or an index, has one."""
-    return os.path.exists(os.path.join(place_of(path), DESCRIPTION))
+    """Whether a folder of tokens has an index beside them."""
+    return os.path.exists(os.path.join(path, FOLDER, DESCRIPTION))
 
 
 def open_index(path: str) -> Index:

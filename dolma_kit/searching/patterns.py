@@ -21,6 +21,7 @@ from dolma_kit.errors import ConfigError
 from dolma_kit.order.asking.vocabulary import Vocabulary
 
 LONGEST = 1 << 16  # bytes of a pattern
+_LAST_CASED = 0x1FFFF  # the planes beyond have no letters with cases
 
 State = tuple[int, bytes]
 
@@ -72,14 +73,31 @@ class Pattern:
 
 
 def _cases(character: str) -> tuple[bytes, ...]:
-    """A character's UTF-8 and that of its other cases, as far as those are one character."""
-    found = {character}
-    for one in (character.lower(), character.upper(), character.title(), character.casefold()):
-        if len(one) == 1:
-            found |= {one, one.lower() if len(one.lower()) == 1 else one}
-    for one in list(found):
-        found |= {other for other in (one.upper(), one.lower()) if len(other) == 1}
-    return tuple(sorted({one.encode("utf-8", "surrogateescape") for one in found}))
+    """The UTF-8 of all characters that are this one in another case, itself among them."""
+    found = _families().get(character, (character,))
+    return tuple(sorted(one.encode("utf-8", "surrogateescape") for one in found))
+
+
+@functools.cache
+def _families() -> dict[str, tuple[str, ...]]:
+    """Characters that are one letter in different cases: those that Python's upper, lower, title
+    and folded case lead to from one another, as far as they are one character (ß and ẞ, not ss)."""
+    owner: dict[str, str] = {}
+
+    def root(one: str) -> str:
+        while owner.setdefault(one, one) != one:
+            one = owner[one]
+        return one
+
+    for number in range(_LAST_CASED + 1):
+        one = chr(number)
+        for other in (one.lower(), one.upper(), one.title(), one.casefold()):
+            if other != one and len(other) == 1:
+                owner[root(one)] = root(other)
+    families: dict[str, list[str]] = {}
+    for one in sorted(owner):
+        families.setdefault(root(one), []).append(one)
+    return {one: tuple(family) for family in families.values() for one in family}
 
 
 class Steps(NamedTuple):

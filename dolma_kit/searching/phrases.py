@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dolma_kit import kernels
 from dolma_kit.order.asking.phrases import Occurrence
+from dolma_kit.order.asking.vocabulary import Vocabulary
 from dolma_kit.searching.index import Shard
 from dolma_kit.searching.patterns import Pattern, Spelling, Starts, State
 
@@ -239,3 +240,11 @@ def occurrences(shard: Shard, places: Places, lengths: NDArray[np.int64]) -> lis
         byte = int(lengths[before].sum()) + offset
         found.append(Occurrence(first + token, first + token + n_tokens, byte, first + start))
     return found
+
+
+def has_silent_ids(shard: Shard, vocabulary: Vocabulary) -> bool:
+    """Whether a shard has ids beyond a vocabulary: no text, so that a phrase may go on after one,
+    which is not looked for."""
+    if not len(shard.suffixes):
+        return False
+    return int(shard.tokens[shard.suffixes[-1]]) >= len(vocabulary.offsets) - 1

@@ -21,7 +21,7 @@ from dolma_kit.errors import ConfigError
 from dolma_kit.order.asking.vocabulary import Vocabulary, normalized, vocabulary_of
 from dolma_kit.searching.index import Index, Shard, open_index
 from dolma_kit.searching.patterns import Pattern, Spelling
-from dolma_kit.searching.phrases import PhraseSearch, Places
+from dolma_kit.searching.phrases import PhraseSearch, Places, has_silent_ids
 
 if TYPE_CHECKING:
     from dolma_kit.order.documents import Document
@@ -163,6 +163,12 @@ class Searcher:
         pattern = Pattern(data, ignore_case=ignore_case)
         if self._spelling is None:
             self._spelling = Spelling(self.vocabulary)
+            for one, shard in self.shards:
+                if has_silent_ids(shard, self.vocabulary):
+                    raise ConfigError(
+                        f"{one.tokens.path} has ids beyond its tokenizer's: it is another's; name "
+                        "the right one with --tokenizer, or search by --ids"
+                    )
         shown = text if _is_text(text) else data.decode("utf-8", "backslashreplace")
         return Query(shown, phrase=PhraseSearch(pattern, self._spelling))
 

@@ -18,7 +18,7 @@ from dolma_kit.order.asking.phrases import LIMIT, Occurrence
 from dolma_kit.order.asking.vocabulary import Vocabulary
 from dolma_kit.searching import index
 from dolma_kit.searching.patterns import LONGEST, Pattern, Spelling
-from dolma_kit.searching.phrases import PhraseSearch, occurrences
+from dolma_kit.searching.phrases import PhraseSearch, has_silent_ids, occurrences
 
 if TYPE_CHECKING:
     from dolma_kit.order.answers import TextAnswer
@@ -68,6 +68,8 @@ class IndexedFiles:
             return None
         if self._spelling is None:
             self._spelling = Spelling(vocabulary)
+        if any(has_silent_ids(shard, vocabulary) for shard in there.shards):
+            return None
         search = PhraseSearch(Pattern(needle), self._spelling)
         lengths = np.diff(vocabulary.offsets)
         found = []

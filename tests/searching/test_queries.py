@@ -317,17 +317,17 @@ CASES: list[tuple[str, set[str]]] = [
     ("п", {"п", "П"}),
     ("П", {"п", "П"}),
     ("é", {"é", "É"}),
-    ("σ", {"σ", "Σ"}),
-    ("Σ", {"σ", "Σ"}),
+    ("σ", {"ς", "σ", "Σ"}),
+    ("Σ", {"ς", "σ", "Σ"}),
     ("ς", {"ς", "σ", "Σ"}),
-    ("ß", {"ß"}),  # SS and ss are two characters
+    ("ß", {"ß", "ẞ"}),  # SS and ss are two characters
     ("ẞ", {"ß", "ẞ"}),
-    ("k", {"k", "K"}),
+    ("k", {"k", "K", "\u212a"}),
     ("\u212a", {"k", "K", "\u212a"}),
-    ("s", {"s", "S"}),
-    ("ſ", {"ſ", "s", "S"}),
-    ("i", {"i", "I"}),
-    ("ı", {"ı", "i", "I"}),
+    ("s", {"s", "S", "ſ"}),
+    ("ſ", {"s", "S", "ſ"}),
+    ("i", {"i", "I", "ı"}),
+    ("ı", {"i", "I", "ı"}),
     ("İ", {"İ"}),  # lower case is i and a dot above
     ("ǆ", {"ǆ", "ǅ", "Ǆ"}),
     ("Ǆ", {"ǆ", "ǅ", "Ǆ"}),
@@ -339,9 +339,11 @@ CASES: list[tuple[str, set[str]]] = [
 
 @pytest.mark.parametrize(("character", "cases"), CASES, ids=[c for c, _ in CASES])
 def test_cases_of_a_character(character: str, cases: set[str]) -> None:
-    """What is promised: the characters that Python's upper, lower, title and folded case of it
-    are, where they are one."""
+    """What is promised: the characters that Python's upper, lower, title and folded case lead to
+    from one another, where they are one."""
     assert {one.decode() for one in _cases(character)} == cases
+    for other in cases:  # whichever of them is asked for
+        assert _cases(other) == _cases(character)
 
 
 def in_any_case(text: str) -> bytes:
@@ -367,9 +369,9 @@ def test_texts_in_any_case(corpus: Corpus, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     ("text", "n"),
-    [("THE FOX", 1), ("привет", 3), ("ΣΊΣΥΦΟ", 3), ("σίσυφοσ", 1), ("σίσυφος", 3), ("STRASSE", 1),
-     ("straẞe", 2), ("straße", 1), ("ISTANBUL", 2), ("ıSTANBUL", 3), ("5 \u212a", 3), ("5 k", 2),
-     ("ſET", 3), ("set", 2), ("ǆ ǆ ǆ", 1), ("日本語", 2)],
+    [("THE FOX", 1), ("привет", 3), ("ΣΊΣΥΦΟ", 3), ("σίσυφοσ", 3), ("σίσυφος", 3), ("STRASSE", 1),
+     ("straẞe", 2), ("straße", 2), ("ISTANBUL", 3), ("ıSTANBUL", 3), ("5 \u212a", 3), ("5 k", 3),
+     ("ſET", 3), ("set", 3), ("ǆ ǆ ǆ", 1), ("日本語", 2)],
 )  # fmt: skip
 def test_fixed_examples_of_any_case(tokenizer: Path, tmp_path: Path, text: str, n: int) -> None:
     contents = contents_of(str(tokenizer))
@@ -553,6 +555,7 @@ def meeting(
     }
     totals, count = [0] * len(clauses), 0
     held: list[tuple[str, str]] = []
+    found_in = []
     for index, shard in searcher.shards:
         rows = range(shard.about.row + 1, shard.about.row + 1 + shard.about.documents)
         mine = [documents[index.tokens.path, shard.about.part, row] for row in rows]
@@ -566,7 +569,10 @@ def meeting(
                         token = bisect.bisect_right(one.offsets, match.start()) - 1
                         found.add((row, token, match.start() - one.offsets[token]))
             places.append(sorted(found))
-        anchor = min(range(len(clauses)), key=lambda i: (len(places[i]), i))
+        totals = [a + len(b) for a, b in zip(totals, places, strict=True)]
+        found_in.append((mine, places))
+    anchor = min(range(len(clauses)), key=lambda i: (totals[i], i))
+    for mine, places in found_in:
         fits = [
             row
             for row, token, _ in places[anchor]
@@ -575,7 +581,6 @@ def meeting(
                 for others in places
             )
         ]
-        totals = [a + len(b) for a, b in zip(totals, places, strict=True)]
         count += len(fits)
         held += [(mine[row][1].part, mine[row][1].doc.id) for row in dict.fromkeys(fits)]
     return totals, count, held
@@ -775,7 +780,7 @@ def test_the_longest_queries(whole: Corpus) -> None:
 def test_a_text_of_many_tokens_is_found(tokenizer: Path, tmp_path: Path) -> None:
     """As many steps as it has tokens, and not as deep a recursion."""
     contents = contents_of(str(tokenizer))
-    data = b"ab" * 1500 + b"c" + b"a" * 2999
+    data = b"ab" * 800 + b"c" + b"a" * 1999
     single = [i for i in range(len(contents)) if contents[i] in (b"a", b"b", b"c")]
     ids = {contents[i]: i for i in single}
     document = Doc("a", [*(ids[bytes((byte,))] for byte in data), EOS_ID])
@@ -783,7 +788,7 @@ def test_a_text_of_many_tokens_is_found(tokenizer: Path, tmp_path: Path) -> None
     searcher = open_searcher([str(tmp_path / "t")])
     assert searcher.count(searcher.text(data.decode())) == 1
     assert searcher.count(searcher.text(data.decode().upper(), ignore_case=True)) == 1
-    assert searcher.count(searcher.text("a" * 2000)) == 1000
+    assert searcher.count(searcher.text("a" * 1000)) == 1000
 
 
 def test_nothing_keeps_a_search_that_is_done(whole: Corpus) -> None:

@@ -137,10 +137,8 @@ def matches_of(corpus: Corpus, pattern: str, flags: int = 0) -> list[tuple[str, 
 def test_the_same_as_the_library(odd: Corpus, pattern: str, literal: str | None) -> None:
     for ignore_case in (False, True):
         expected = matches_of(odd, pattern, regex.IGNORECASE if ignore_case else 0)
-        answer = regexes.search(
-            searcher_of(odd.folder), pattern, ignore_case=ignore_case, limit=HUGE
-        )
-        assert [(one.id, one.start, one.end, one.match) for one in answer.shown] == expected
+        answer = regexes.search(searcher_of(odd.folder), pattern, ignore_case=ignore_case, limit=40)
+        assert [(one.id, one.start, one.end, one.match) for one in answer.shown] == expected[:40]
         assert answer.count == len(expected)
         assert answer.documents == len({one[0] for one in expected})
         assert (answer.query, answer.literal) == (pattern, literal_in(pattern, ignore_case)[0])
@@ -217,7 +215,7 @@ def test_a_literal_is_in_every_match(pattern: str, ignore_case: bool) -> None:
     seen: list[str] = []
 
     @settings(
-        deadline=None, max_examples=12, database=None, derandomize=True,
+        deadline=None, max_examples=8, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(text=st.from_regex(re.compile(pattern, flags)))
@@ -310,13 +308,16 @@ def test_letters_whose_other_cases_are_no_ascii() -> None:
     ],
     ids=lambda value: ascii(value)[:30],
 )
-def test_what_is_no_expression(
-    odd: Corpus, dolma_kit: RunCommand, pattern: str, message: str
-) -> None:
-    answer = dolma_kit("search", "regex", pattern, "--index", odd.folder)
+def test_what_is_no_expression(odd: Corpus, pattern: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as raised:
+        regexes.search(searcher_of(odd.folder), pattern)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_wrong_expression_is_one_line(odd: Corpus, dolma_kit: RunCommand) -> None:
+    answer = dolma_kit("search", "regex", "(\n(", "--index", odd.folder)
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
-    assert message in answer.err
-    assert len(answer.err) < 300
+    assert "cannot be read: missing )" in answer.err
 
 
 @pytest.fixture(scope="module")
@@ -348,12 +349,9 @@ def test_an_expression_that_takes_too_long_names_the_document(
 
 
 @pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan"), float("inf")])
-def test_a_timeout_that_is_none(odd: Corpus, dolma_kit: RunCommand, timeout: float) -> None:
+def test_a_timeout_that_is_none(odd: Corpus, timeout: float) -> None:
     """-1 and nan would be none, and inf would be over at once."""
-    answer = dolma_kit("search", "regex", "fox", "--index", odd.folder, "--timeout", timeout)
-    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
-    assert "a number of seconds above 0" in answer.err
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="a number of seconds above 0"):
         regexes.search(searcher_of(odd.folder), "fox", timeout=timeout)
 
 

@@ -89,7 +89,7 @@ def trace_text(
     hits = _hits(run, shown, len(needle), until)
     steps = [s.step for hit in hits for s in hit.seen]
     return TextAnswer(
-        text=text,
+        text=_printable(text),
         occurrences=n_found,
         documents=n_documents,
         first_step=min(steps, default=None),
@@ -110,6 +110,15 @@ def _read(
     blocks = _blocks(run, file)
     while batch := list(itertools.islice(blocks, 4 * workers)):
         yield from pool.map(lambda one: find_in(run, one, vocabulary, needle), batch)
+
+
+def _printable(text: str) -> str:
+    """The phrase as JSON can hold it: bytes that are no UTF-8 are escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text).decode("utf-8", "backslashreplace")
+    return text
 
 
 def _needle(run: Run, text: str) -> bytes:
