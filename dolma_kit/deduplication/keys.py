@@ -71,6 +71,7 @@ class Keys(NamedTuple):
     n_per_span: NDArray[np.int64] | None = None
     spans_per_document: NDArray[np.int64] | None = None  # (n_docs,)
     checks: NDArray[np.uint64] | None = None  # (n_keys,): a second hash, if it was asked for
+    n_left_out: int = 0  # paragraphs that take no part
 
 
 def keys_of(batch: Batch, selection: Selection, *, with_checks: bool = False) -> Keys:
@@ -116,7 +117,8 @@ def _paragraph_keys(batch: Batch, selection: Selection, with_checks: bool) -> Ke
         hashes, checks = _hashes(data, starts[where], ends[where], with_checks)
         n_per_document = np.diff(np.searchsorted(where, first)).astype(np.int64)
         spans = np.stack((from_[where], to[where]), axis=1)
-        return Keys(hashes, n_per_document, spans, checks=checks)
+        left_out = len(chosen) - len(where)
+        return Keys(hashes, n_per_document, spans, checks=checks, n_left_out=left_out)
     assert selection.ngram_length is not None
     hashes, n_per_slice, n_counting = kernels.word_ngrams.of_slices(
         data, starts[where], ends[where], selection.ngram_length, selection.stride or 1,

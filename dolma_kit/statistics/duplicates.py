@@ -198,9 +198,6 @@ def found_in(batch: Batch, url_keys: Sequence[str], separator: str) -> _Found:
         has_url = [isinstance(value, str) and bool(value.strip()) for value in values]
         rows = np.flatnonzero(has_url)
         urls = hashes_of(values[i] for i in rows.tolist())
-        n_paragraphs = kernels.paragraphs.split(
-            batch.text_bytes, batch.offsets, np.frombuffer(separator.encode(), np.uint8)
-        )[0][-1]
         return _Found(
             batch.lines,
             {
@@ -211,7 +208,7 @@ def found_in(batch: Batch, url_keys: Sequence[str], separator: str) -> _Found:
             {
                 "text": len(batch) - len(texts.hashes),
                 "url": len(batch) - len(rows),
-                "paragraph": int(n_paragraphs) - len(paragraphs.hashes),
+                "paragraph": paragraphs.n_left_out,
             },
             _excerpts(batch, paragraphs.hashes, paragraphs.n_per_document, paragraphs.spans),
         )

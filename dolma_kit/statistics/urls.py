@@ -12,6 +12,7 @@ each [value, file, line].
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,6 +46,8 @@ SUMS = ("documents", "words", "tokens")
 N_EXAMPLES = 10
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 ADDRESS, UNLISTED = "(address)", "(unlisted)"
+#: a scheme and a host that nothing but a path, query or fragment follows
+_PLAIN = re.compile(r"(https?)://([a-z0-9.-]+)(?:[/?#]|$)", re.ASCII)
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +257,8 @@ def parse(value: Any) -> tuple[str, str, str]:
         return MISSING, "", ""
     if not isinstance(value, str):
         return NOT_STRING, "", ""
+    if (plain := _PLAIN.match(value)) and (host := urls.normal_host(plain[2])) is not None:
+        return URL, plain[1], host  # nearly all are so, and the whole of them need not be read
     address = urls.address_of(value)
     if address is None or (not address.scheme and not _is_bare_host(address.host, value)):
         return NOT_URL, "", ""
