@@ -92,7 +92,7 @@ def schema() -> pa.Schema:
 
     return pa.schema(
         [
-            ("kind", pa.string()), ("hash", pa.uint64()), ("count", pa.int64()),
+            ("kind", pa.dictionary(pa.int8(), pa.string())), ("hash", pa.uint64()), ("count", pa.int64()),
             ("file", pa.int32()), ("line", pa.int64()),
         ]
     )  # fmt: skip
@@ -286,7 +286,9 @@ class _Counting(Gathering):
 
 def counts_in(partial: Partial) -> dict[str, Counts]:
     """The counts of each kind in a partial."""
-    kinds = partial.table.column("kind").combine_chunks().dictionary_encode()
+    kinds = partial.table.unify_dictionaries().column("kind").combine_chunks()
+    if not hasattr(kinds, "dictionary"):
+        kinds = kinds.dictionary_encode()
     codes = kinds.indices.to_numpy(zero_copy_only=False)
     names = kinds.dictionary.to_pylist()
     columns = [partial.table.column(name).to_numpy() for name in ("hash", "count", "file", "line")]
@@ -308,7 +310,8 @@ def _partial(
     import pyarrow as pa
 
     sizes = [len(counts[kind].hashes) for kind in KINDS]
-    kinds = pa.array(KINDS, pa.string()).take(pa.array(np.repeat(np.arange(len(KINDS)), sizes)))
+    codes = np.repeat(np.arange(len(KINDS), dtype=np.int8), sizes)
+    kinds = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(KINDS, pa.string()))
     columns = [
         np.concatenate([getattr(counts[kind], name) for kind in KINDS])
         for name in ("hashes", "counts", "files", "lines")

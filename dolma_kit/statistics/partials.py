@@ -50,7 +50,7 @@ def write(path: str, statistic: str, partial: Partial) -> None:
     plain = {name for name in table.schema.names if name in HASHES}
     options: dict[str, Any] = {
         "compression": {name: "none" if name in plain else "zstd" for name in table.schema.names},
-        "use_dictionary": [f.name for f in table.schema if str(f.type) == "string"],
+        "use_dictionary": [f.name for f in table.schema if "string" in str(f.type)],
     }
     with (
         files.write_atomically(path) as stream,
