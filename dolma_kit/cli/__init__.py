@@ -6,10 +6,11 @@ An error is one line on stderr; `--traceback` shows where it came from.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -88,6 +89,12 @@ def commands() -> typer.Typer:
     return app
 
 
+@functools.cache
+def _command() -> Any:
+    """The same, put together once a process."""
+    return typer.main.get_command(commands())
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     show_traceback = "--traceback" in arguments
@@ -98,10 +105,10 @@ def run(arguments: list[str]) -> int:
         if inner is not None and not inner.info.invoke_without_command:
             groups.append([str(group.name or inner.info.name)])
     if arguments in groups:  # a group without a command shows what there is, but it is no success
-        commands()([*arguments, "--help"], prog_name="dolma-kit", standalone_mode=False)
+        _command()([*arguments, "--help"], prog_name="dolma-kit", standalone_mode=False)
         return ConfigError.exit_code
     try:
-        code = commands()(arguments, prog_name="dolma-kit", standalone_mode=False)
+        code = _command()(arguments, prog_name="dolma-kit", standalone_mode=False)
         if code == INTERRUPTED:  # Typer's own answer to Ctrl-C
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0

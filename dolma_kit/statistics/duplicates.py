@@ -92,8 +92,8 @@ def schema() -> pa.Schema:
 
     return pa.schema(
         [
-            ("kind", pa.dictionary(pa.int8(), pa.string())), ("hash", pa.uint64()), ("count", pa.int64()),
-            ("file", pa.int32()), ("line", pa.int64()),
+            ("kind", pa.dictionary(pa.int8(), pa.string())), ("hash", pa.uint64()),
+            ("count", pa.int64()), ("file", pa.int32()), ("line", pa.int64()),
         ]
     )  # fmt: skip
 
