@@ -15,6 +15,7 @@ import numpy as np
 from dolma_kit import files, kernels
 from dolma_kit.errors import DataError
 from dolma_kit.statistics.findings import Hits
+from dolma_kit.statistics.statistic import words_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,15 +98,9 @@ class _Words:
 
 
 def _words(text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> _Words:
-    first, ends = kernels.uax29.words(text, offsets[:-1], offsets[1:])
-    starts = np.empty_like(ends)
-    starts[1:] = ends[:-1]
-    has_words = np.diff(first) > 0
-    starts[first[:-1][has_words]] = offsets[:-1][has_words]
-    visible = np.flatnonzero(~kernels.paragraphs.blank(text, starts, ends))
-    starts, ends = starts[visible], ends[visible]
+    starts, ends, owners = words_in(text, offsets)
     hashes = kernels.hashing.hash_slices(*kernels.lowercase.lower(text, starts, ends), SEED)
-    return _Words(hashes, starts, ends, np.searchsorted(visible, first))
+    return _Words(hashes, starts, ends, owners)
 
 
 def _hits(batch: Batch, places: list[tuple[int, int, int]]) -> Hits:

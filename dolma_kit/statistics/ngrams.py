@@ -39,7 +39,7 @@ from dolma_kit.statistics.ngram_counting import (
     most_common,
 )
 from dolma_kit.statistics.partials import Partial
-from dolma_kit.statistics.statistic import About, Corpus, Gathering, Measure, Statistic
+from dolma_kit.statistics.statistic import About, Corpus, Gathering, Measure, Statistic, words_in
 from dolma_kit.statistics.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -251,16 +251,8 @@ class _Gathering(Gathering):
 def _words(batch: Batch) -> Tokens:
     """The words of a batch that are not white space."""
     text = batch.text_bytes
-    first, ends = kernels.uax29.words(text, batch.offsets[:-1], batch.offsets[1:])
-    starts = np.empty_like(ends)
-    starts[1:] = ends[:-1]
-    n_words = np.diff(first)
-    has_words = n_words > 0
-    starts[first[:-1][has_words]] = batch.offsets[:-1][has_words]
-    visible = np.flatnonzero(~kernels.paragraphs.blank(text, starts, ends))
-    starts, ends = starts[visible], ends[visible]
+    starts, ends, offsets = words_in(text, batch.offsets)
     hashes = kernels.hashing.hash_slices(text, starts, ends, np.uint64(0))
-    offsets = np.searchsorted(visible, first).astype(np.int64)
 
     def text_of(i: int, n: int) -> str:
         pieces = zip(starts[i : i + n].tolist(), ends[i : i + n].tolist(), strict=True)

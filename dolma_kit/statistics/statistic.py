@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -198,6 +198,29 @@ def n_words(batch: Batch) -> NDArray[np.int64]:
         return found
 
     return batch.once("words by UAX #29", count)
+
+
+class WordBounds(NamedTuple):
+    """Words that are not white space: bytes [starts, ends) of each, and which of them are each
+    text's, `offsets` (n_texts + 1,)."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+def words_in(text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> WordBounds:
+    """The words by UAX #29 of texts that lie one after the other."""
+    import numpy as np
+
+    first, ends = kernels.uax29.words(text, offsets[:-1], offsets[1:])
+    starts = np.empty_like(ends)
+    starts[1:] = ends[:-1]
+    has_words = np.diff(first) > 0
+    starts[first[:-1][has_words]] = offsets[:-1][has_words]
+    visible = np.flatnonzero(~kernels.paragraphs.blank(text, starts, ends))
+    owners = np.searchsorted(visible, first).astype(np.int64)
+    return WordBounds(starts[visible], ends[visible], owners)
 
 
 def n_bytes(batch: Batch) -> NDArray[np.int64]:
