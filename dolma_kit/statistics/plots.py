@@ -19,6 +19,11 @@ MOST_LANGUAGES = 25
 MOST_LABELS = 5
 
 
+def require() -> None:
+    """ConfigError where nothing can be drawn: to be asked before a corpus is read for it."""
+    _pyplot()
+
+
 def _pyplot() -> Any:
     try:
         import matplotlib
