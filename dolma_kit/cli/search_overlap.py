@@ -69,7 +69,7 @@ def overlap(
     from dolma_kit.errors import ConfigError
     from dolma_kit.order.run import open_run
     from dolma_kit.searching.overlap import OverlapSearch
-    from dolma_kit.searching.overlap_page import page
+    from dolma_kit.searching.overlap_page import overlap_page
     from dolma_kit.searching.queries import open_searcher
 
     if run is None and (before is not None or at is not None):
@@ -92,7 +92,7 @@ def overlap(
         until=orders.step_of(at) if before is None else before - 1,
     )
     if html is not None:
-        data = page(answer).encode("utf-8", "replace")
+        data = overlap_page(answer).encode("utf-8", "replace")
         with files.write_atomically(html) as stream:
             stream.write(data)
         said = {
@@ -135,7 +135,8 @@ def _text(path: str) -> str:
 
 def overlap_text(answer: Overlap) -> str:
     """The answer for eyes: a span a paragraph, a document a line with what stands around."""
-    from dolma_kit.searching.overlap_page import counted, how_often, steps_text
+    from dolma_kit.markup import counted
+    from dolma_kit.searching.overlap_page import how_often, steps_text
 
     share = answer.n_covered / max(answer.n_tokens, 1)
     lines = [

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import math
-import re
 
+from dolma_kit.markup import counted, escaped, page
 from dolma_kit.searching.overlap import (
     HIGH,
     MEDIUM,
@@ -18,26 +15,13 @@ from dolma_kit.searching.overlap import (
     SharedSpan,
 )
 
-# What acts on a page instead of being seen, but for joiners, which scripts and emoji are made with.
-_ACTING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb]"
-)
 N_STRENGTHS = 5
 MOST_ROWS = 100  # documents in the table below the text
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1a1d21; --paper: #fff; --card: #f6f7f9; --line: #d4d9df;
-  --soft: #57606a; --mark: #8a4b00; --link: #0b6e99; --span: 255, 150, 0; --lit: #b3003c;
-  --high: #1f7a33; --medium: #8a6100; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #14171a; --card: #1c2126;
-  --line: #39424c; --soft: #a5afba; --mark: #ffb866; --link: #6cc5ea; --span: 255, 160, 40;
-  --lit: #ff8fab; --high: #85d488; --medium: #e5c558; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 92rem; padding: 1rem; color: var(--ink);
-  background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; margin: 0.5rem 0; } h2 { font-size: 1rem; margin: 0; }
-h3 { font-size: 0.95rem; margin: 0; }
-p { margin: 0.3rem 0; } .soft { color: var(--soft); } .small { font-size: 0.85rem; }
+:root { --span: 255, 150, 0; --lit: #b3003c; --high: #1f7a33; --medium: #8a6100; }
+@media (prefers-color-scheme: dark) { :root { --span: 255, 160, 40; --lit: #ff8fab;
+  --high: #85d488; --medium: #e5c558; } }
+body { max-width: 92rem; } h2 { font-size: 1rem; margin: 0; } h3 { font-size: 0.95rem; margin: 0; }
 .columns { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 30rem); gap: 1.5rem;
   align-items: start; margin: 1rem 0; }
 .text { white-space: pre-wrap; unicode-bidi: plaintext; text-align: start; tab-size: 4;
@@ -60,20 +44,11 @@ article { border: 1px solid var(--line); border-radius: 0.5rem; background: var(
 .js .picked .hint { display: none; }
 article h2 { font-weight: 600; white-space: pre-wrap; unicode-bidi: plaintext; }
 section { border-top: 1px solid var(--line); padding: 0.5rem 0 0.1rem; margin: 0.5rem 0 0; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3rem 0; unicode-bidi: plaintext;
-  text-align: start; font: 0.85rem/1.45 ui-monospace, monospace; tab-size: 4; }
 pre b { background: rgba(var(--span), 0.35); font-weight: 600; }
-.mark { color: var(--mark); border: 1px solid currentColor; border-radius: 0.25rem;
-  padding: 0 0.25rem; font-size: 0.8em; unicode-bidi: isolate; white-space: nowrap; }
 .high, .medium, .low { font-size: 0.8rem; font-weight: 600; border: 1px solid currentColor;
   border-radius: 1rem; padding: 0 0.5rem; white-space: nowrap; }
 .high { color: var(--high); } .medium { color: var(--medium); } .low { color: var(--soft); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 0.5rem 0; width: 100%; }
-caption { text-align: left; padding-bottom: 0.3rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0;
-  border-bottom: 1px solid var(--line); } td.n { text-align: right;
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
-td a, article a { color: var(--link); } bdi { unicode-bidi: isolate; }
+table { width: 100%; } td a, article a { color: var(--link); }
 @media (max-width: 60rem) { .columns { grid-template-columns: minmax(0, 1fr); }
   .js aside.picked { position: sticky; top: auto; bottom: 0; max-height: 50vh;
     background: var(--paper); border-top: 2px solid var(--line); padding-top: 0.6rem; } }
@@ -121,10 +96,8 @@ follow();
 """
 
 
-def page(answer: Overlap) -> str:
+def overlap_page(answer: Overlap) -> str:
     """The answer as a page for eyes: one file, no network; without scripts all spans are listed."""
-    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     share = answer.n_covered / max(answer.n_tokens, 1)
     seen = "" if answer.run is None else _of_run(answer)
     least = counted(answer.min_length, "token")
@@ -137,11 +110,7 @@ def page(answer: Overlap) -> str:
         "Point at a marked span, or move to it by Tab, to see where it stands; click to keep it."
         if answer.spans else "No span of this text stands in the indexed documents."
     )  # fmt: skip
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        f'<meta http-equiv=Content-Security-Policy content="{policy}">'
-        "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>What a text shares with a corpus</title><style>{_STYLE}</style></head><body>"
+    body = (
         "<main><h1>What this text shares with the corpus</h1>"
         f"<p>{answer.n_tokens:,} tokens, {share:.0%} of them in {answer.n_spans:,} spans that "
         f"stand in documents word for word; the {len(answer.spans):,} rarest are marked, "
@@ -152,13 +121,14 @@ def page(answer: Overlap) -> str:
         f"<p class='key small'>common {keys} rare</p>"
         f"<div class=columns><div class=text>{_marked(answer)}</div>"
         f"<aside aria-label='Where spans stand'><p class=hint>{hint}</p>{cards}</aside></div>"
-        f"{_table(answer)}</main><script>{_SCRIPT}</script></body></html>\n"
+        f"{_table(answer)}</main>"
     )
+    return page("What a text shares with a corpus", body, style=_STYLE, script=_SCRIPT)
 
 
 def _of_run(answer: Overlap) -> str:
     until = "" if answer.until is None else f" up to step {answer.until:,}"
-    return f"Steps are those of <bdi>{_escaped(answer.run or '')}</bdi>{until}."
+    return f"Steps are those of <bdi>{escaped(answer.run or '')}</bdi>{until}."
 
 
 def _extent(answer: Overlap, span: SharedSpan) -> tuple[int, int]:
@@ -188,7 +158,7 @@ def _marked(answer: Overlap) -> str:
             ends.setdefault(end, []).append(number)
     pieces, open_spans, at = [], set[int](), 0
     for cut in sorted({*begins, *ends, len(answer.text)}):
-        piece = _escaped(answer.text[at:cut])
+        piece = escaped(answer.text[at:cut])
         if open_spans and piece:
             numbers = sorted(open_spans)
             listed = " ".join(map(str, numbers))
@@ -210,18 +180,10 @@ def _card(answer: Overlap, number: int) -> str:
     more = span.count - len(ranked)
     rest = f"<p class='soft small'>and {counted(more, 'occurrence')} more</p>" if more else ""
     return (
-        f"<article id=s{number}><h2>{_escaped(answer.text[start:end])}</h2>"
+        f"<article id=s{number}><h2>{escaped(answer.text[start:end])}</h2>"
         f"<p class='soft small'>Span {number + 1} by rarity: {span.end - span.start} tokens, "
         f"{how_often(span)}; by its single tokens {odds}.</p>{sections}{rest}</article>"
     )
-
-
-def counted(n: int, what: str) -> str:
-    """
-    >>> counted(1, "time"), counted(2000, "time")
-    ('1 time', '2,000 times')
-    """
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def how_often(span: SharedSpan) -> str:
@@ -236,18 +198,18 @@ def how_often(span: SharedSpan) -> str:
 
 def _section(document: SharedDocument, one: Occurrence) -> str:
     return (
-        f"<section><h3><bdi>{_escaped(document.id)}</bdi> {_level(document)}</h3>"
+        f"<section><h3><bdi>{escaped(document.id)}</bdi> {_level(document)}</h3>"
         f"<p class='soft small'>{_where(document)}, token {one.token:,} of "
-        f"<bdi>{_escaped(document.part)}</bdi>{_steps(one)}</p>"
-        f"<pre>{_escaped(one.before)}<b>{_escaped(one.match)}</b>{_escaped(one.after)}</pre>"
+        f"<bdi>{escaped(document.part)}</bdi>{_steps(one)}</p>"
+        f"<pre>{escaped(one.before)}<b>{escaped(one.match)}</b>{escaped(one.after)}</pre>"
         "</section>"
     )
 
 
 def _where(document: SharedDocument) -> str:
-    source = f"<bdi>{_escaped(document.source)}</bdi>, " if document.source else ""
+    source = f"<bdi>{escaped(document.source)}</bdi>, " if document.source else ""
     line = "" if document.line is None else f":{document.line}"
-    return f"{source}<bdi>{_escaped(document.src)}{line}</bdi>"
+    return f"{source}<bdi>{escaped(document.src)}{line}</bdi>"
 
 
 def _level(document: SharedDocument) -> str:
@@ -275,7 +237,7 @@ def _table(answer: Overlap) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{_level(one)}</td><td class=n>{one.score:,.1f}</td>"
-        f"<td><bdi>{_escaped(one.id)}</bdi></td><td>{_where(one)}</td>"
+        f"<td><bdi>{escaped(one.id)}</bdi></td><td>{_where(one)}</td>"
         f"<td>{', '.join(f'<a href=#s{n}>{n + 1}</a>' for n in one.spans)}</td></tr>"
         for one in answer.documents[:MOST_ROWS]
     )
@@ -290,15 +252,3 @@ def _table(answer: Overlap) -> str:
         "<th scope=col>source</th><th scope=col>spans</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>{rest}"
     )
-
-
-def _escaped(text: str) -> str:
-    """Text as HTML that does nothing: what would act is named in its place."""
-    pieces, at = [], 0
-    text = text.replace("\r\n", "\n")
-    for match in _ACTING.finditer(text):
-        pieces.append(html.escape(text[at : match.start()]))
-        pieces.append(f"<span class=mark>U+{ord(match.group()):04X}</span>")
-        at = match.end()
-    pieces.append(html.escape(text[at:]))
-    return "".join(pieces)

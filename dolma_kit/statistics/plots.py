@@ -1,4 +1,4 @@
-"""Pictures of answers, with matplotlib (the extra `plot`)."""
+"""Pictures of answers, with matplotlib."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dolma_kit import files
-from dolma_kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from dolma_kit.statistics.languages import Languages
@@ -19,18 +18,9 @@ MOST_LANGUAGES = 25
 MOST_LABELS = 5
 
 
-def require() -> None:
-    """ConfigError where nothing can be drawn: to be asked before a corpus is read for it."""
-    _pyplot()
-
-
 def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "--plot: matplotlib is not installed; pip install 'dolma-kit[plot]'"
-        ) from None
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

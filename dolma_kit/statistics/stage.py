@@ -101,10 +101,6 @@ def is_comparison(settings: Stats) -> bool:
 @contextlib.contextmanager
 def place_for(settings: Stats) -> Iterator[str]:
     """Where partials go: `out`, or a folder that goes with them."""
-    if settings.plot:
-        from dolma_kit.statistics import plots
-
-        plots.require()
     if settings.out is not None:
         yield settings.out
         return

@@ -37,6 +37,7 @@ LAYERS = [
         "fasttext_files",
         "fasttext_models",
         "urls",
+        "markup",
         "url_lists",
         "dolma_url_lists",
         "filter_rules",

@@ -24,7 +24,7 @@ from dolma_kit.order.asking import phrases
 from dolma_kit.order.run import Run, open_run
 from dolma_kit.searching import building, infini_gram, overlap, spans
 from dolma_kit.searching.overlap import MOST_BYTES, Overlap, OverlapSearch
-from dolma_kit.searching.overlap_page import page
+from dolma_kit.searching.overlap_page import overlap_page
 from dolma_kit.searching.queries import open_searcher
 from dolma_kit.tokens import store
 
@@ -300,7 +300,7 @@ def test_the_page_escapes_and_loads_nothing(tmp_path: Path, tokenizer: Path) -> 
     search = OverlapSearch(open_searcher([str(folder)]))
     text = EVIL + "\n" + OTHER + " ends here"
     answer = search.find(text, keep_share=None)
-    html = page(answer)
+    html = overlap_page(answer)
     checked = Checked()
     checked.feed(html)
     checked.close()
@@ -325,7 +325,7 @@ def test_the_page_escapes_and_loads_nothing(tmp_path: Path, tokenizer: Path) -> 
 
 def test_the_page_marks_each_span_where_it_stands(run_yaml: Path) -> None:
     answer = search_of(run_yaml).find(TEXT, rule="none", keep_share=None)
-    (inner,) = re.findall(r"<div class=text>(.*?)</div><aside", page(answer), re.DOTALL)
+    (inner,) = re.findall(r"<div class=text>(.*?)</div><aside", overlap_page(answer), re.DOTALL)
     marked: dict[int, str] = {}
     for numbers, text in re.findall(r"<a class=s\d href=#s\d+ data-s='([\d ]+)'>(.*?)</a>", inner):
         for number in numbers.split():

@@ -846,14 +846,3 @@ def test_pictures_of_nothing(small: Path) -> None:
     measure("out", "c", names=["lengths", "languages"], plot=True)
     for name in ("lengths", "languages"):
         assert dimensions_of(Path(f"out/{name}/{name}.png").read_bytes()) > (100, 50)
-
-
-def test_without_matplotlib_nothing_is_read_for_a_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigError, match=r"pip install 'dolma-kit\[plot\]'"):
-        stats(
-            names=["lengths"], documents=["absent"], out=str(tmp_path / "o"), plot=True, quiet=True
-        )
-    assert not (tmp_path / "o").exists()
