@@ -2,8 +2,9 @@
 
 It lies in `.dolma-kit/` beside the outputs: `ledger.jsonl`, a header line (version, stage, config)
 and then a line for each finished unit, appended by the driver alone; `lock`, held while a command
-writes there; `tmp/`, intermediate files. Times and sizes stand here and in no output. A line that
-a kill cut short is dropped when the ledger is read: its unit is simply done again.
+writes there; `tmp/`, intermediate files; `executions.jsonl`, what commands took. Times and sizes
+stand here and in no output. A line that a kill cut short is dropped when the ledger is read: its
+unit is simply done again.
 
 A command that does part I of N keeps a ledger of its own, `part-I-of-N.jsonl` with `part-I-of-N
 .lock`, so that all of them may write at the same time. The next command that does the whole takes
@@ -23,9 +24,10 @@ from typing import IO, Any
 
 import msgspec
 
-from dolma_kit import files
+from dolma_kit import executions, files
 from dolma_kit.config import digest
 from dolma_kit.errors import ConfigError, DataError, VerificationError
+from dolma_kit.executions import Execution
 
 VERSION = 1
 FOLDER = ".dolma-kit"
@@ -138,6 +140,7 @@ class Ledger:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.folder, name))
         self._records = {}
+        executions.forget(self._own)
         shutil.rmtree(temporary(self.folder), ignore_errors=True)
 
     def _rewrite(self, header: Header, records: Iterable[Record]) -> None:
@@ -217,6 +220,10 @@ class Ledger:
         if path.startswith(start) and ".." not in path:  # nearly always, and ten times as fast
             return path[len(start) :]
         return os.path.relpath(path, self.folder)
+
+    def note(self, execution: Execution) -> None:
+        """Note what a command took that worked on this folder (see `executions`)."""
+        executions.note(self._own, execution)
 
     def close(self) -> None:
         self._stream.close()

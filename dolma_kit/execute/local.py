@@ -56,6 +56,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.cpu_seconds = 0.0
         self._pool: list[_Worker] = []
         self._prepared: set[str] = set()
         if workers == 1:
@@ -230,7 +231,8 @@ class LocalEngine:
         if kind == "error":
             error, trace = message
             raise of_unit(unit, error) from RemoteTraceback(trace)
-        answer, seconds = message
+        answer, seconds, cpu_seconds = message
+        self.cpu_seconds += cpu_seconds
         return answer, seconds
 
     def close(self) -> None:
@@ -459,9 +461,11 @@ def _serve(connection: Connection, life: Connection) -> None:
         except (EOFError, ConnectionError):
             return
         answer: tuple[Any, ...]
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         try:
-            answer = ("done", work(task), time.perf_counter() - started)
+            result = work(task)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+            answer = ("done", result, seconds, cpu_seconds)
         except Exception as error:  # every fault of a unit is the driver's to report
             answer = ("error", sendable(error), traceback.format_exc())
         try:

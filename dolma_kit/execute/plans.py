@@ -84,7 +84,8 @@ class Engine(Protocol):
     `warm` may have workers call a function before they start, while the plan is still made.
     `prepare` has kernels compiled before units run, once and not in each worker, and returns the
     seconds that loading them took. `map` gives `work(task)` of each task, in their order, taking a
-    bounded number of tasks ahead. `width` is how many units run at a time.
+    bounded number of tasks ahead. `width` is how many units run at a time, `cpu_seconds` what work
+    took so far in other processes than this.
     """
 
     @property
@@ -92,6 +93,9 @@ class Engine(Protocol):
 
     @property
     def width(self) -> int: ...
+
+    @property
+    def cpu_seconds(self) -> float: ...
 
     def map(
         self, work: Callable[[Any], Any], tasks: Iterable[Any], what: str

@@ -65,6 +65,7 @@ class RayEngine:
         self._temporary: str | None = None
         self._kernels: list[str] = []
         self._counted = float("-inf")
+        self.cpu_seconds = 0.0
         self._n_cpus = self._largest_node = 1
 
     def start(self) -> None:
@@ -253,6 +254,8 @@ class RayEngine:
                 f"Ray cannot run {unit.name}: {last}; the nodes need Python and dolma-kit "
                 f"{dolma_kit.__version__} as they are here"
             ) from error
+        if isinstance(answer, _Done):
+            self.cpu_seconds += answer.cpu_seconds
         return answer
 
     def _cancel(self, refs: list[Any]) -> None:
@@ -288,6 +291,7 @@ class _Place:
 class _Done:
     result: Any
     seconds: float
+    cpu_seconds: float
     documents: int
     n_bytes: int
 
@@ -318,9 +322,10 @@ def _do(place: _Place, payload: bytes) -> _Done | _Failed:
         _make_ready(place)
         work, task = pickle.loads(payload)
         reporting.report_to(count)
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         result = work(task)
-        return _Done(result, time.perf_counter() - started, counted[0], counted[1])
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+        return _Done(result, seconds, cpu_seconds, counted[0], counted[1])
     except Exception as error:  # every fault of a unit is the driver's to report
         return _Failed(sendable(error), traceback.format_exc())
     finally:

@@ -9,7 +9,7 @@ import heapq
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dolma_kit import config, files, ledger
@@ -17,9 +17,11 @@ from dolma_kit.config import Options
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import progress as reporting
 from dolma_kit.execute import reading
+from dolma_kit.execute.expenses import Expenses
 from dolma_kit.execute.plans import Engine, Outcome, Phase, Plan, Unit, part_of
 from dolma_kit.execute.progress import Progress
 from dolma_kit.execute.reading import Reading, Share
+from dolma_kit.executions import Execution
 from dolma_kit.ledger import Ledger, Result
 
 # A unit's name is its ledger's, not the plan's: two folders may have a unit of one name.
@@ -43,6 +45,9 @@ def execute_together(plans: Sequence[tuple[Plan, Options]], engine: Engine) -> l
         runs = [_Run(plan, options, engine, stack) for plan, options in plans]
         due = [run for run in runs if run.is_due]
         if due:
+            expenses = Expenses(engine)
+            for run in due:
+                run.books.keep_up = expenses.keep_up
             kernel_names = dict.fromkeys(name for run in due for name in run.plan.kernels)
             seconds = engine.prepare(tuple(kernel_names))
             for run in due:
@@ -50,9 +55,18 @@ def execute_together(plans: Sequence[tuple[Plan, Options]], engine: Engine) -> l
             _run_first_phases(due, engine)
             for run in due:
                 run.finish(engine)
+            _note([run.books for run in due], expenses)
         for run in runs:
             run.clean_up()
     return [run.outcome for run in runs]
+
+
+def _note(books: Sequence[_Books], expenses: Expenses) -> None:
+    """Note with each folder in which units were done its part of what they took."""
+    there = [(one, folder, times) for one in books for folder, times in one.recorded_now.items()]
+    shares = expenses.shared([(len(times), sum(times)) for _, _, times in there])
+    for (one, folder, _), share in zip(there, shares, strict=True):
+        one.note(folder, share)
 
 
 class _Run:
@@ -324,6 +338,8 @@ class _Books:
         self._ledgers = ledgers
         self._files: dict[str, dict[str, int | str]] = {}
         self._digests: dict[tuple[int, bool], str] = {}  # by identity: units share long tuples
+        self.recorded_now: dict[str, list[float]] = {}  # folder -> seconds of each unit
+        self.keep_up: Callable[[], None] | None = None  # called after each
 
     def finished(self, phase: Phase, unit: Unit) -> Result | None:
         book = self._ledgers[unit.folder]
@@ -349,6 +365,12 @@ class _Books:
         inputs = self._digest(phase, unit)
         synced = phase is self._plan.phases[-1]  # outputs of the others are intermediate
         book.record(phase.name, unit.name, inputs, _source(unit), result, seconds, synced=synced)
+        self.recorded_now.setdefault(unit.folder, []).append(seconds)
+        if self.keep_up is not None:
+            self.keep_up()
+
+    def note(self, folder: str, execution: Execution) -> None:
+        self._ledgers[folder].note(execution)
 
     def _digest(self, phase: Phase, unit: Unit) -> str:
         """Of the inputs' fingerprints and, as intermediate files are looked for there, of where

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
+from dolma_kit.energy import JOULES_PER_KWH, Energy, Meter, energy_of
 from dolma_kit.errors import ConfigError, DataError, DolmaKitError
 from dolma_kit.order.run import open_run
 from dolma_kit.training import (
@@ -38,7 +39,6 @@ from dolma_kit.training import (
     settings,
 )
 from dolma_kit.training.batches import Prefetcher, StepBatch
-from dolma_kit.training.energy import JOULES_PER_KWH, Energy, Meter, energy_of
 from dolma_kit.training.models import document_mask
 from dolma_kit.training.optimizer import summed_loss
 from dolma_kit.training.preparing import Progress, Trainer, is_bf16, prepare, sizes

@@ -24,7 +24,7 @@ HEAVY = {
 # A module may import those of its own layer and of the layers before it.
 LAYERS = [
     {"errors"},
-    {"config", "files", "kernels", "plugins", "specs", "downloads", "jsonpath"},
+    {"config", "energy", "files", "kernels", "plugins", "specs", "downloads", "jsonpath"},
     {
         "layout",
         "jsonl",
@@ -47,6 +47,7 @@ LAYERS = [
         "attributes",
         "attribute_files",
         "ledger",
+        "executions",
         "registry",
         "filtering",
         "dolma_filters",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dolma_kit.training import energy
-from dolma_kit.training.energy import Meter, energy_of
+from dolma_kit import energy
+from dolma_kit.energy import Meter, energy_of
 
 
 @pytest.mark.parametrize(("kg_per_kwh", "tonnes"), [(0.610, 69.78), (0.656, 75.05)])

@@ -1,4 +1,4 @@
-"""Energy and carbon of a run: from counters where there are any, else modelled, and said which.
+"""Energy and carbon of work: from counters where there are any, else modelled, and said which.
 
     carbon (kg) = energy of the devices (kWh) x PUE x carbon intensity (kg / kWh)
 
@@ -54,13 +54,13 @@ class Meter:
         *,
         device: int | None,
         watts: float,
-        rapl: str = RAPL,
+        rapl: str | None = None,
         counts_machine: bool = True,
     ) -> None:
         self._watts = watts
         self._started = self._asked = time.monotonic()
         self._nvml = _nvml(device)
-        self._packages = _packages(rapl) if self._nvml is None else []
+        self._packages = _packages(rapl or RAPL) if self._nvml is None else []
         self.source: Source = "modelled"
         if self._nvml is not None:
             self.source, self._first = "nvml", float(self._nvml())
