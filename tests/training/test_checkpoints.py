@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dolma_kit import energy
 from dolma_kit.energy import Meter
 from dolma_kit.errors import ConfigError, MissingInput
-from dolma_kit.training import checkpoints, energy, exporting, preparing, recording
+from dolma_kit.training import checkpoints, exporting, preparing, recording
 from dolma_kit.training.loop import train
 from dolma_kit.training.sharding import start
 
