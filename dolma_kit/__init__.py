@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dolma_kit.deduplication.stage import dedupe as dedupe
     from dolma_kit.mixing import mix as mix
     from dolma_kit.order.run import open_run as open_run
+    from dolma_kit.reporting.stage import report as report
     from dolma_kit.tagging import tag as tag
     from dolma_kit.tokens.stage import tokenize as tokenize
 
@@ -31,13 +32,14 @@ _PUBLIC = {
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
     "open_run": "dolma_kit.order.run",
+    "report": "dolma_kit.reporting.stage",
     "train_classifier": "dolma_kit.classifying",
     "tagger": "dolma_kit.decorators",
     "mixer": "dolma_kit.decorators",
 }
 __all__ = [
-    "__version__", "decontaminate", "dedupe", "mix", "mixer", "open_run", "tag", "tagger",
-    "tokenize", "train_classifier",
+    "__version__", "decontaminate", "dedupe", "mix", "mixer", "open_run", "report", "tag",
+    "tagger", "tokenize", "train_classifier",
 ]  # fmt: skip
 
 

@@ -98,7 +98,9 @@ def demonstrate(
     answer = _show_step(run_path, rows, say)
     seconds = time.perf_counter() - started
     say(_table(rows, seconds))
-    say(f"look further: dolma-kit trace doc {answer} --run {run_path}")
+    say(f"when was it seen: dolma-kit trace doc {answer} --run {run_path}")
+    say(f"look around:      dolma-kit view --run {run_path}")
+    say(f"the whole report: dolma-kit report {folder} --out {os.path.join(folder, 'report.html')}")
     tokenized = summaries[-1]
     return Summary(
         command="demo",

@@ -40,6 +40,9 @@ _SELECTORS = {
     "jq": re.compile(r"\.attributes\??(?:\.(\w+)|\.?\[\"([^\"]+)\"\])\??"),
 }
 _KEYS_IN_JQ = re.compile(r"\.attributes\??(?:\.(\w+)|\.?\[\"([^\"]+)\"\])")
+_COMPARISON_IN_JQ = re.compile(
+    _KEYS_IN_JQ.pattern + r"\??\[0\]\??\[2\]\??\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+)
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
@@ -201,6 +204,35 @@ def keys_in(expression: str, syntax: str) -> list[str]:
     if isinstance(below[1], Condition):
         return list(_keys_of(below[1].tree))
     return [below[1][1]] if isinstance(below[1], tuple) and below[1][0] == "key" else []
+
+
+def comparisons(expression: str, syntax: str) -> list[tuple[str, str, float]]:
+    """(attribute, sign, number) of each score of a first span that an expression compares with a
+    number, as `@.KEY[0][2] >= 0.5` or in jq `.attributes.KEY[0][2] >= 0.5`, in their order.
+
+    >>> comparisons("$.attributes[?(@.n[0][2] < 50 || @.m && @.m[0][2] > 3.5)]", "jsonpath")
+    [('n', '<', 50.0), ('m', '>', 3.5)]
+    """
+    if syntax == "jq":
+        return [
+            (a or b, sign, float(number))
+            for a, b, sign, number in _COMPARISON_IN_JQ.findall(expression)
+        ]
+    conditions = [p for p in jsonpath.parse(expression).parts if isinstance(p, Condition)]
+    return [found for one in conditions for found in _compared(one.tree)]
+
+
+def _compared(tree: Any) -> Iterator[tuple[str, str, float]]:
+    if tree[0] in ("and", "or", "not"):
+        for part in tree[1:]:
+            yield from _compared(part)
+        return
+    left, sign, right = tree
+    steps = _steps(left)
+    if sign in _COMPARISONS and steps is not None and len(steps) == 3:
+        number = right.constant
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            yield steps[0][1], sign, float(number)
 
 
 def _keys_of(tree: Any) -> Iterator[str]:

@@ -94,7 +94,7 @@ def decisions_of(place: str) -> str:
 
 def explain(place: str, document_id: str) -> list[Why]:
     """What became of a document, in each stream that read it; nothing if none did."""
-    rows = _query(
+    rows = query(
         decisions_of(place),
         "SELECT stream, src, line, copies, first, rules FROM decisions WHERE id = ? "
         "ORDER BY stream, src, line",
@@ -106,19 +106,19 @@ def explain(place: str, document_id: str) -> list[Why]:
 def funnels(place: str) -> list[Funnel]:
     """What the rules did, by stream, in the order of the file."""
     path = decisions_of(place)
-    totals = _query(
+    totals = query(
         path,
         f"SELECT stream, {_sizes('true')}, {_sizes('first IS NULL')}, sum(copies) FROM decisions "
         "GROUP BY stream ORDER BY min(file_row_number)",
     )
-    counts = _query(
+    counts = query(
         path,
         f"SELECT stream, rule, {_sizes('true')}, {_sizes('rule = first')}, {_sizes('n = 1')}, "
         "max(place) FROM (SELECT stream, first, bytes, tokens, len(rules) AS n, "
         "unnest(rules) AS rule, generate_subscripts(rules, 1) AS place FROM decisions) "
         "GROUP BY stream, rule ORDER BY max(place), count(*) DESC, rule",
     )
-    pairs = _query(
+    pairs = query(
         path,
         "SELECT a.stream, a.rule, b.rule, count(*) FROM "
         "(SELECT stream, file_row_number AS row, unnest(rules) AS rule FROM decisions) a JOIN "
@@ -254,7 +254,7 @@ def _values(shard: Shard, experiment: str, column: str) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def _query(path: str, query: str, values: Sequence[Any] = ()) -> list[Any]:
+def query(path: str, query: str, values: Sequence[Any] = ()) -> list[Any]:
     """Rows of a query over the view `decisions`, which has file_row_number besides."""
     import duckdb
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import browsing
+from .browsing import browse as browse
+from .browsing import chromium as chromium
 from .served import Served, serving
 
 if TYPE_CHECKING:
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "DOLMA_KIT_DATA"
 RAY_CPUS = 2
-_deselected = 0
+#: marker -> how many tests were deselected for want of what they need
+_deselected: dict[str, int] = {}
 
 # A shell starts what it puts in the background with SIGINT ignored, and children inherit that:
 # tests that interrupt would wait in vain.
@@ -28,25 +32,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the shared data, the tests that read it are deselected, and the header says so."""
-    global _deselected
+    """Without the shared data, or without a browser, the tests that need them are deselected, and
+    the header says so."""
     for item in items:
-        if "shared_data" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.shared_data)
-    if DATA_VARIABLE in os.environ:
-        return
-    without = [item for item in items if item.get_closest_marker("shared_data")]
-    _deselected = len(without)
-    config.hook.pytest_deselected(items=without)
-    items[:] = [item for item in items if item not in without]
+        for fixture, marker in (("shared_data", "shared_data"), ("chromium", "browser")):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
+    is_there = {"shared_data": DATA_VARIABLE in os.environ, "browser": browsing.missing() is None}
+    for marker in [marker for marker, there in is_there.items() if not there]:
+        without = [item for item in items if item.get_closest_marker(marker)]
+        _deselected[marker] = len(without)
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
 
 
-def pytest_report_collectionfinish() -> str:
-    if DATA_VARIABLE in os.environ:
-        return f"{DATA_VARIABLE}: {os.environ[DATA_VARIABLE]}"
-    return (
-        f"{DATA_VARIABLE} is not set: {_deselected} tests that need the shared data are deselected"
-    )
+def pytest_report_collectionfinish() -> list[str]:
+    said = [f"{DATA_VARIABLE}: {os.environ.get(DATA_VARIABLE)}"]
+    if "shared_data" in _deselected:
+        said = [f"{DATA_VARIABLE} is not set: {_deselected['shared_data']} tests that need the "
+                "shared data are deselected"]  # fmt: skip
+    if "browser" in _deselected:
+        n = _deselected["browser"]
+        said.append(f"{browsing.missing()}: {n} tests that drive a browser are deselected")
+    return said
 
 
 @pytest.fixture(scope="session")

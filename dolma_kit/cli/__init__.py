@@ -59,6 +59,7 @@ def commands() -> typer.Typer:
         language_models,
         ledger,
         list,
+        report,
         search,
         sql,
         stages,
@@ -68,6 +69,7 @@ def commands() -> typer.Typer:
         trace,
         train,
         train_classifier,
+        view,
     )
 
     stages.add_to(app)
@@ -76,6 +78,8 @@ def commands() -> typer.Typer:
     train_classifier.add_to(app)
     demo.add_to(app)
     trace.add_to(app)
+    view.add_to(app)
+    report.add_to(app)
     stats.add_to(app)
     sql.add_to(app)
     search.add_to(app)

@@ -19,6 +19,7 @@ PACKAGES = ("dolma_kit", "taggers", "mixers")
 HEAVY = {
     *("ray", "numba", "torch", "pyarrow", "tokenizers", "duckdb", "blingfire"),
     *("bs4", "detect_secrets", "regex", "tantivy", "datasketches"),
+    *("starlette", "uvicorn", "matplotlib"),
 }
 
 # A module may import those of its own layer and of the layers before it.
@@ -83,6 +84,7 @@ LAYERS = [
     },
     {"statistics", "searching"},
     {"recipe", "training"},
+    {"viewing", "reporting"},
     {"demonstration", "cli"},
 ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -87,15 +87,30 @@ def exposure_at(run: Run, step: int) -> Exposure:
     ConfigError for a step that the run has not, and for instances that are not stretches of files
     or only their heads.
     """
-    run.schedule.batch(step)
+    (found,) = exposures(run, [step])
+    return found
+
+
+def exposures(run: Run, steps: Sequence[int]) -> Iterator[Exposure]:
+    """The same by each of some steps, ascending, in one pass."""
+    for step in steps:
+        run.schedule.batch(step)
     _check(run)
     lengths = {view.sequence_length for one in _lineage(run) for view in one.own_views()}
     chunks = _Chunks(run, functools.reduce(math.gcd, lengths))
-    masked = sum(
-        _read(one, chunks, first, min(last, step))
-        for one, first, last in _steps_of(run)
-        if first <= step
-    )
+    masked, before = 0, 0
+    for step in steps:
+        masked += sum(
+            _read(one, chunks, max(first, before + 1), min(last, step))
+            for one, first, last in _steps_of(run)
+            if first <= step and last > before
+        )
+        before = step
+        yield _seen(run, chunks, step, masked)
+
+
+def _seen(run: Run, chunks: _Chunks, step: int, masked: int) -> Exposure:
+    """What was counted, by a step."""
     since = np.where(chunks.times > 0, step - chunks.last.astype(np.int64), 0)
     rows: dict[str, list[float]] = {}
     known = True

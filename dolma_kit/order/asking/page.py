@@ -1,20 +1,23 @@
-"""A step as a page for eyes: one file, no network; an instance a card, documents in colours."""
+"""A step as a page for eyes: one file, no network; an instance a card, documents in colours.
+
+Its pieces are for other pages of a step too: `cards`, `sources_table`, and the `STYLE` of both.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dolma_kit.markup import N_COLOURS, escaped, page
-from dolma_kit.order.answers import InstancePart
+from dolma_kit.order.answers import DocumentPart, InstancePart
 from dolma_kit.order.run import Run
 from dolma_kit.order.steps import Part, Ranks, instances_of
 
 FOLDED_CHARACTERS = 600
 MOST_CHARACTERS = 20_000  # of one part: a page is to be read
 
-_STYLE = """
-body { max-width: 68rem; } h2 { font-size: 1rem; margin: 0; }
+STYLE = """
+h2 { font-size: 1rem; margin: 0; }
 article { border: 1px solid var(--line); border-radius: 0.5rem; background: var(--card);
   padding: 0.8rem 1rem; margin: 1rem 0; content-visibility: auto;
   contain-intrinsic-size: auto 30rem; }
@@ -26,14 +29,20 @@ h3 { color: var(--c); font-size: 0.95rem; margin: 0; overflow-wrap: anywhere; }
 """
 
 
+#: the id of a document as HTML, or more than that: a link
+Name = Callable[[DocumentPart], str]
+
+
+def plain_name(part: DocumentPart) -> str:
+    """The id alone."""
+    return escaped(part.id)
+
+
 def step_page(run: Run, step: int, ranks: Ranks | None = None) -> str:
     """The page of a step, as HTML."""
     seen = run.step(step)
     instances = instances_of(seen, ranks or Ranks())
-    cards = [
-        _card(instance, seen.parts(instance.instance), run, nth)
-        for nth, instance in enumerate(instances)
-    ]
+    shown = [(instance, seen.parts(instance.instance)) for instance in instances]
     title = f"Step {seen.step:,} of {run.n_steps:,}"
     n_documents = sum(len(one.documents) for one in instances)
     head = (
@@ -42,13 +51,14 @@ def step_page(run: Run, step: int, ranks: Ranks | None = None) -> str:
         "prediction of it is trained. <span class=mark>EOS</span> ends a document.</p>"
     )
     body = (
-        f"<main><h1>{title}</h1>{head}{_sources(instances)}{''.join(cards)}</main>"
+        f"<main><h1>{title}</h1>{head}{sources_table(instances)}{cards(shown)}</main>"
         f"<footer class=soft><p>{escaped(run.path)}, fingerprint {run.fingerprint}</p></footer>"
     )
-    return page(title, body, style=_STYLE)
+    return page(title, body, style=f"body {{ max-width: 68rem; }}{STYLE}")
 
 
-def _sources(instances: Iterable[InstancePart]) -> str:
+def sources_table(instances: Iterable[InstancePart]) -> str:
+    """How many tokens of instances are of which source."""
     tokens = Counter[str]()
     for instance in instances:
         for part in instance.documents:
@@ -61,12 +71,24 @@ def _sources(instances: Iterable[InstancePart]) -> str:
     )
     return (
         "<table><caption class=soft>Tokens by source</caption><thead><tr><th scope=col>source</th>"
-        "<th scope=col>tokens</th><th scope=col>share</th></tr></thead>"
+        "<th scope=col class=n>tokens</th><th scope=col class=n>share</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"
     )
 
 
-def _card(instance: InstancePart, parts: list[Part], run: Run, nth: int) -> str:
+def cards(shown: Iterable[tuple[InstancePart, list[Part]]], name: Name = plain_name) -> str:
+    """A card for each instance and its parts; that of instance 7 is at the anchor `i7`, where it is
+    there again at `i7_2`."""
+    times = Counter[int]()
+    made = []
+    for instance, parts in shown:
+        times[instance.instance] += 1
+        n = times[instance.instance]
+        made.append(_card(instance, parts, f"{instance.instance}{f'_{n}' if n > 1 else ''}", name))
+    return "".join(made)
+
+
+def _card(instance: InstancePart, parts: list[Part], nth: str, name: Name) -> str:
     micro = "" if instance.micro_batch is None else f", micro-batch {instance.micro_batch}"
     widths = [part.document.end - part.document.start for part in parts]
     bar = "".join(
@@ -76,7 +98,7 @@ def _card(instance: InstancePart, parts: list[Part], run: Run, nth: int) -> str:
     scanned = "" if instance.boundaries is None else (
         "<p class=mark>borders of documents by EOS tokens only</p>"
     )  # fmt: skip
-    sections = "".join(_section(part, run, i) for i, part in enumerate(parts))
+    sections = "".join(_section(part, name, i) for i, part in enumerate(parts))
     return (
         f"<article id=i{nth} aria-labelledby=h{nth}><h2 id=h{nth}>Instance {instance.instance:,}"
         f"</h2><p class=soft>position {instance.position:,}, rank {instance.rank}{micro}, "
@@ -85,7 +107,7 @@ def _card(instance: InstancePart, parts: list[Part], run: Run, nth: int) -> str:
     )
 
 
-def _section(part: Part, run: Run, nth: int) -> str:
+def _section(part: Part, name: Name, nth: int) -> str:
     d = part.document
     place = d.src if d.line is None else f"{d.src}:{d.line}"
     source = f"{escaped(d.source)}, " if d.source else ""
@@ -95,7 +117,7 @@ def _section(part: Part, run: Run, nth: int) -> str:
         " <span class=mark>goes on</span>"
     )  # fmt: skip
     return (
-        f"<section style='--c:var(--c{nth % N_COLOURS})'><h3>{escaped(d.id)}</h3>"
+        f"<section style='--c:var(--c{nth % N_COLOURS})'><h3>{name(d)}</h3>"
         f"<p class=soft>tokens {d.start:,} to {d.end:,}; {source}{escaped(place)}, its tokens "
         f"{d.doc_start:,} to {d.doc_end:,}</p>{_text(d.text, context + begins, ends)}</section>"
     )
