@@ -1,0 +1,1 @@
+"""Figures, one kind a module: numbers in, SVG for a page out."""

@@ -1,0 +1,135 @@
+"""Folders that `dolma-kit stats --out` wrote: of which files, and what they answer.
+
+What of an answer is text of the corpus (excerpts, n-grams, values that are no URLs) is masked here,
+so that neither page nor JSON has more of it. Hits of personal data and of toxic language are made
+unreadable, with little around them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from dolma_kit import files
+from dolma_kit.errors import DataError
+from dolma_kit.reporting.answers import MaskedExample
+from dolma_kit.reporting.inventory import Inventory
+from dolma_kit.reporting.masking import MASK, dotted, masked
+from dolma_kit.reporting.provenance import inputs_of
+from dolma_kit.statistics import partials
+from dolma_kit.statistics.findings import samples_in
+from dolma_kit.statistics.merging import ANSWER, WHOLE
+from dolma_kit.statistics.samples import Item
+from dolma_kit.statistics.settings import NAMES
+
+N_EXAMPLES = 5
+AROUND = 30  # characters; more are looked at, so that nothing is cut to what no rule finds
+TEXT_KEYS = ("excerpt", "text", "value")
+SAMPLED = ("pii", "toxicity")
+
+Examples = dict[str, dict[str, list[MaskedExample]]]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """`files` are absolute paths, `shown` folders as the report shows them, `names` the statistics
+    that are answered."""
+
+    folder: str
+    files: set[str]
+    shown: list[str]
+    names: list[str]
+    bytes_stored: int
+
+    def fresh(self, paths: set[str]) -> list[str]:
+        """Those whose answers are younger than all files."""
+        newest = max((os.stat(p).st_mtime_ns for p in paths if os.path.exists(p)), default=0)
+        return [
+            name
+            for name in self.names
+            if os.stat(os.path.join(self.folder, name, ANSWER)).st_mtime_ns >= newest
+        ]
+
+
+def read(inventory: Inventory, folder: str) -> Saved:
+    """What lies in a folder; its files are those of its ledgers."""
+    found: set[str] = set()
+    shown: set[str] = set()
+    for book in inventory.books:
+        if os.path.dirname(book.folder) == folder and book.header.stage.startswith("stats "):
+            for path in inputs_of(book):
+                found.add(os.path.abspath(path))
+                shown.add(inventory.seen_from_root(os.path.dirname(path)))
+    names = [name for name in NAMES if os.path.exists(os.path.join(folder, name, ANSWER))]
+    size = sum(os.path.getsize(path) for path in found if os.path.exists(path))
+    return Saved(folder, found, sorted(shown), names, size)
+
+
+def contents(places: Mapping[str, str]) -> tuple[dict[str, Any], Examples]:
+    """The answers and masked examples of statistics, by the folder that has each."""
+    answers = {name: _answer(os.path.join(place, name)) for name, place in places.items()}
+    examples = {
+        name: found
+        for name, place in places.items()
+        if name in SAMPLED and (found := _examples(name, os.path.join(place, name)))
+    }
+    return _masked_texts(answers), examples
+
+
+def _answer(folder: str) -> Any:
+    path = os.path.join(folder, ANSWER)
+    with files.open_raw(path) as stream:
+        try:
+            return msgspec.json.decode(stream.read())
+        except msgspec.MsgspecError as error:
+            raise DataError(path, None, f"is no answer: {error}; ask again") from None
+
+
+def _masked_texts(answers: dict[str, Any]) -> dict[str, Any]:
+    """Answers with what is text of the corpus masked, all of it in one go."""
+    places: list[tuple[Any, str]] = []
+    waiting: list[Any] = [answers]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            places += ((node, key) for key in TEXT_KEYS if isinstance(node.get(key), str))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    for (node, key), text in zip(places, masked([n[k] for n, k in places]), strict=True):
+        node[key] = text
+    return answers
+
+
+def _examples(name: str, folder: str) -> dict[str, list[MaskedExample]]:
+    path = os.path.join(folder, WHOLE)
+    if not os.path.exists(path):
+        return {}
+    partial = partials.read(path, name)
+    names: Sequence[str] = _answer(folder)["about"]["files"]
+    return {
+        kind: _hits(kind, items[:N_EXAMPLES], names, is_datum=name == "pii")
+        for kind, items in samples_in(partial).items()
+        if items
+    }
+
+
+def _hits(
+    kind: str, items: Sequence[Item], names: Sequence[str], *, is_datum: bool
+) -> list[MaskedExample]:  # fmt: skip
+    around = masked([text for item in items for text in (item.before, item.after)])
+    return [
+        MaskedExample(
+            file=names[item.file] if item.file < len(names) else "",
+            line=item.line,
+            score=item.score,
+            before=before[-AROUND:],
+            mask=MASK.format(kind) if is_datum else " ".join(map(dotted, item.match.split())),
+            after=after[:AROUND],
+        )
+        for item, before, after in zip(items, around[::2], around[1::2], strict=True)
+    ]
