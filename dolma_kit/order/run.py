@@ -51,6 +51,8 @@ from dolma_kit.order.views import View
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from dolma_kit.order.asking.vocabulary import Vocabulary
+
 #: from the nearest to a sighting to the farthest
 NEAREST: tuple[Never, ...] = (
     *("masked", "skipped", "truncated", "not-reached", "epoch-tail"),
@@ -406,6 +408,13 @@ class Run:
             text=self.tokenizer.decode(ids, skip_special_tokens=False),
         )
         return Part(part, ends)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The bytes of its tokens; ConfigError for a tokenizer that is not byte-level."""
+        from dolma_kit.order.asking.vocabulary import vocabulary_of
+
+        return vocabulary_of(self.tokenizer, self.path)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

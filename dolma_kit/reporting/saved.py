@@ -28,6 +28,7 @@ from dolma_kit.statistics.settings import NAMES
 
 N_EXAMPLES = 5
 AROUND = 30  # characters; more are looked at, so that nothing is cut to what no rule finds
+MOST_VALUES = 512  # of a histogram of scores, which may have tens of thousands
 TEXT_KEYS = ("excerpt", "text", "value")
 SAMPLED = ("pii", "toxicity")
 
@@ -77,6 +78,8 @@ def contents(places: Mapping[str, str]) -> tuple[dict[str, Any], Examples]:
         for name, place in places.items()
         if name in SAMPLED and (found := _examples(name, os.path.join(place, name)))
     }
+    for column in answers.get("attributes", {}).get("columns", {}).values():
+        column["histogram"] = _thinned(column["histogram"])
     return _masked_texts(answers), examples
 
 
@@ -87,6 +90,17 @@ def _answer(folder: str) -> Any:
             return msgspec.json.decode(stream.read())
         except msgspec.MsgspecError as error:
             raise DataError(path, None, f"is no answer: {error}; ask again") from None
+
+
+def _thinned(histogram: list[list[float]]) -> list[list[float]]:
+    """A histogram of at most MOST_VALUES: some neighbours as one, by the least of their values.
+
+    >>> _thinned([[0.0, 3], [0.5, 1]])
+    [[0.0, 3], [0.5, 1]]
+    """
+    width = -(-len(histogram) // MOST_VALUES) or 1
+    groups = [histogram[i : i + width] for i in range(0, len(histogram), width)]
+    return [[group[0][0], sum(count for _, count in group)] for group in groups]
 
 
 def _masked_texts(answers: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,6 @@ figure { margin: 0.8rem 0; } figcaption { color: var(--soft); font-size: 0.9rem;
   main { padding: 0; } .drawn, .scroll { overflow: visible; }
   .drawn svg { min-width: 0 !important; }
   figure, tr { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
-  details::details-content { content-visibility: visible; display: block; }
-  details pre { max-height: none; } }
+  table { font-size: 0.66rem; } th, td { padding-right: 0.5rem; overflow-wrap: anywhere; }
+  thead th, .when { white-space: normal; } details pre { max-height: none; } }
 """

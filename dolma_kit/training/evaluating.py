@@ -58,12 +58,10 @@ def evaluate(
     `max_documents` are taken of each source, the first ones. ConfigError for a tokenizer that is
     not byte-level, and for a run without eos_token_id or lists of documents.
     """
-    from dolma_kit.order.asking.vocabulary import vocabulary_of
-
     eos = run.description.eos_token_id
     if eos is None:
         raise ConfigError(f"{run.path}: no eos_token_id, before which a document begins")
-    sizes = np.diff(vocabulary_of(run.tokenizer, run.path).offsets)
+    sizes = np.diff(run.vocabulary.offsets)
     sums: dict[str, _Sum] = {}
     windows = _windows(run, eos, sizes, sequence_length, max_documents, sums)
     model.eval()

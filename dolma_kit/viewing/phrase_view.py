@@ -55,7 +55,9 @@ def answer(viewed: Viewed, query: Mapping[str, str]) -> str:
     except ConfigError as error:  # a phrase, or a tokenizer, in which nothing can be looked for
         raise Refused(line_of(error), 400) from None
     seconds = time.perf_counter() - started
-    hits = "".join(_hit(viewed, hit, context_of(run, hit, viewed.vocabulary)) for hit in found.hits)
+    hits = "".join(
+        _hit(viewed, hit, context_of(run, hit, viewed.run.vocabulary)) for hit in found.hits
+    )
     main = (
         f"{head}{_numbers(viewed, found)}<ol class=hits>{hits}</ol>"
         f"{_more(viewed, found, phrase, limit)}<p class='soft small'>Found in {seconds:.2f} s.</p>"

@@ -11,7 +11,6 @@ from dolma_kit.viewing.asked import Refused, line_of
 from dolma_kit.viewing.shell import Shell
 
 if TYPE_CHECKING:
-    from dolma_kit.order.asking.vocabulary import Vocabulary
     from dolma_kit.order.run import Run
     from dolma_kit.viewing.origins import Origins
 
@@ -27,7 +26,6 @@ class Viewed:
         self._opened: Run | None = None
         self._seen: tuple[int, int] | None = None
         self._origins: Origins | None = None
-        self._vocabulary: Vocabulary | None = None
 
     @property
     def run(self) -> Run:
@@ -36,7 +34,7 @@ class Viewed:
         if self._opened is None or seen != self._seen:
             from dolma_kit.order.run import open_run  # --help does not pay for it
 
-            self._opened = self._origins = self._vocabulary = None
+            self._opened = self._origins = None
             try:
                 self._opened = open_run(self.path)
             except (DolmaKitError, OSError) as error:
@@ -58,16 +56,6 @@ class Viewed:
 
             self._origins = Origins(run)
         return self._origins
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The bytes of the run's tokens."""
-        run = self.run
-        if self._vocabulary is None:
-            from dolma_kit.order.asking.vocabulary import vocabulary_of
-
-            self._vocabulary = vocabulary_of(run.tokenizer, run.path)
-        return self._vocabulary
 
 
 def _state(path: str) -> tuple[int, int] | None:

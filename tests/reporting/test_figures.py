@@ -119,7 +119,7 @@ def test_letters_are_large_enough(drawn: tuple[str, str]) -> None:
     """9 points at least, at the smallest scale at which a figure is shown."""
     sizes = [float(one) for one in re.findall(r"font-size: ?([\d.]+)px", drawn[1])]
     assert sizes
-    assert min(sizes) * figures.LEAST_SCALE >= 8.95 if drawn[0] != "lengths" else True
+    assert min(sizes) * figures.LEAST_SCALE >= 9
     assert "font-family" not in drawn[1]
 
 

@@ -173,6 +173,7 @@ def test_of_too_many_the_largest_are_shown(whole: Report) -> None:
     assert len(text.encode()) < 5_000_000
     assert "others" in page.words["composition"]
     assert "source 299" in page.words["composition"]
+    assert re.search(r"100 %1\.5and", page.words["composition"])  # epochs are those of all sources
     assert f"and {example.MANY - 40} sources more" in page.words["composition"]
     assert "284 languages more" in page.words["languages"]
     assert "240 streams more" in page.words["funnel"]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dolma_kit.errors import ConfigError
 from dolma_kit.order.answers import Hit, TextAnswer
-from dolma_kit.order.asking.vocabulary import Vocabulary, normalized, vocabulary_of
+from dolma_kit.order.asking.vocabulary import Vocabulary, normalized
 from dolma_kit.order.documents import Document, DocumentTable, ScannedDocuments
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def trace_text(
     needle = _needle(run, text)
     if not needle:
         raise ConfigError("an empty phrase is everywhere: give some text")
-    vocabulary = vocabulary_of(run.tokenizer, run.path)
+    vocabulary = run.vocabulary
     n_found, n_documents = 0, 0
     shown: list[tuple[int, Occurrence]] = []
     with ThreadPoolExecutor(workers) as pool:

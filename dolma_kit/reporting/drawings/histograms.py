@@ -198,7 +198,8 @@ def _mark(axis: Any, one: Spread, counts: Any, edges: Any, labels: _Labels, tall
         axis.plot([x], [counts[at]], "v", color=MARK, markersize=5)
         axis.annotate(
             words, (x, counts[at]), xytext=(0, raised), textcoords="offset points",
-            ha="center", fontsize=9, color=MARK, fontweight="bold", annotation_clip=False,
+            ha="center", fontsize=figures.SMALL, color=MARK, fontweight="bold",
+            annotation_clip=False,
         )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def section(report: Report) -> Section:
         )
     total = {key: _sum(rows, key) for key in _SUMMED}
     largest = sorted(rows, key=lambda one: -(one.tokens or one.bytes_out or one.bytes_in or 0))
-    body += _table(largest[:MOST_ROWS], total)
+    body += _table(largest[:MOST_ROWS], total, _epochs(rows, total["tokens"]))
     body += blocks.others(len(rows) - MOST_ROWS, "source")
     body += _tokens(report)
     commands = []
@@ -82,7 +82,13 @@ def _stages(rows: list[Share]) -> tuple[list[str], list[tuple[str, dict[str, flo
     return order, found
 
 
-def _table(rows: list[Share], total: dict[str, int | None]) -> str:
+def _epochs(rows: list[Share], tokens: int | None) -> float | None:
+    """How often a run trains on a token of the corpus, on average."""
+    trained = [amount for one in rows if (amount := _trained(one)) is not None]
+    return sum(trained) / tokens if trained and tokens else None
+
+
+def _table(rows: list[Share], total: dict[str, int | None], epochs: float | None) -> str:
     has_words = total["words_in"] is not None or total["words_out"] is not None
     heads = ["source", n("documents read"), n("written"), n("kept"), n("text read"), n("written"),
              n("words written"), n("tokens"), n("share"), n("epochs")]  # fmt: skip
@@ -95,8 +101,6 @@ def _table(rows: list[Share], total: dict[str, int | None]) -> str:
         ]
         for one in rows
     ]  # fmt: skip
-    trained = [amount for one in rows if (amount := _trained(one)) is not None]
-    epochs = sum(trained) / total["tokens"] if trained and total["tokens"] else None
     sums = [
         "all", count(total["documents_in"]), count(total["documents_out"]),
         part(total["documents_out"], total["documents_in"]), size(total["bytes_in"]),

@@ -17,6 +17,7 @@ MOST_PANELS = 4
 MOST_SPIKES = 12
 MOST_MARKED = 9  # in a figure
 MOST_PLACES = 2
+MOST_OPEN = 2  # corpora whose spikes are not folded
 QUANTILES = ("0.0", "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99", "1.0")
 _HEADS = ("least", "1 %", "5 %", "25 %", "median", "75 %", "95 %", "99 %", "greatest")
 
@@ -68,8 +69,10 @@ def _unit(unit: str, found: list[Answer]) -> str:
         )
     heads = ["corpus", n("documents"), n("mean"), *map(n, _HEADS), n("not counted")]
     body += blocks.table(f"Quantiles of lengths in {blocks.name(unit)}, exact", heads, rows)
-    for one in found:
-        body += _spikes(unit, one, one.value.units[unit])
+    for number_, one in enumerate(found):
+        spikes = _spikes(unit, one, one.value.units[unit])
+        title = f"Spikes of {blocks.name(one.corpus.name)}, in {blocks.name(unit)}"
+        body += spikes if number_ < MOST_OPEN else blocks.folded(title, spikes)
         body += _by_source(unit, one, one.value.units[unit])
     return body
 
