@@ -234,6 +234,7 @@ class Similarity(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     names: list[str]
     distinct: list[float]
+    exact: list[bool]
     shared: list[list[float | None]]
     errors: list[list[float | None]]
 

@@ -17,6 +17,7 @@ from dolma_kit.execute import Engine
 from dolma_kit.layout import Shard, find
 from dolma_kit.reporting import saved
 from dolma_kit.reporting.answers import Corpus, Missing, Role
+from dolma_kit.reporting.held_items import held_by
 from dolma_kit.reporting.inventory import Inventory
 from dolma_kit.reporting.provenance import inputs_of
 from dolma_kit.reporting.saved import Saved
@@ -176,6 +177,7 @@ class Corpora:
             folder=None if folder is None else self._inventory.seen_from_root(folder),
             answers=answers,
             examples=examples,
+            held=held_by(one.shards) if "contamination" in answers else [],
         )
 
     def _others(self, known: Sequence[Saved], wanted: Sequence[Wanted]) -> list[Corpus]:

@@ -80,6 +80,7 @@ def _of_kind(kind: str, notes: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sim
         kind=kind,
         names=list(sketches),
         distinct=[round(overlap.estimate_of(one).value, 1) for one in sketches.values()],
+        exact=[not one.is_estimation_mode() for one in sketches.values()],
         shared=shared,
         errors=errors,
     )

@@ -110,6 +110,7 @@ def full(collected: Report) -> Report:
         kind="text",
         names=["web", "wiki"],
         distinct=[52.0, 18.4],
+        exact=[True, False],
         shared=[[1.0, 0.31], [0.9, 1.0]],
         errors=[[0.0, 0.02], [0.0, 0.0]],
     )

@@ -57,6 +57,12 @@ def make(root: Path) -> None:
     taggers = ["gopher_v2", "char_length_v1", "language_en_v1", "pii_regex_with_counts_fast_v2"]
     dolma_kit.tag(taggers=taggers, experiment="q", **common)
     dolma_kit.dedupe(by="document", name="dup", **common)
+    evals = [
+        {"id": f"item-{i}", "question": " ".join(text_of("web", i).split()[:20]), "answer": "yes"}
+        for i in (20, 21, 40)
+    ]
+    write(root / "evals/quiz.jsonl.gz", [*evals, {"id": "free", "question": "q " * 30}])
+    dolma_kit.decontaminate(evals=[str(root / "evals")], rule=["ngram_item"], name="dec", **common)
     output = {"path": str(root / "mixed"), "min_text_length": 1}
     streams = [
         {"name": "web-pages", "documents": [sources[0]], "attributes": ["q", "dup"], "keep": KEEP,

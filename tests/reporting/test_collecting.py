@@ -74,7 +74,8 @@ def test_stages_say_what_was_made_of_what(finished: Path, collected: Report) -> 
 def test_costs_add_up(collected: Report) -> None:
     costs = collected.costs
     assert costs is not None
-    assert [one.stage for one in costs.stages] == ["tag", "dedupe", "mix", "tokenize", "stats"]
+    kinds = ["tag", "dedupe", "decontaminate", "mix", "tokenize", "stats"]
+    assert [one.stage for one in costs.stages] == kinds
     for one in costs.stages:
         noted = [e for s in collected.stages if s.stage.split()[0] == one.stage
                  for e in s.executions]  # fmt: skip
@@ -214,6 +215,19 @@ def test_what_folders_share(finished: Path, collected: Report) -> None:
     for i, a in enumerate(found.names):
         shares = [len(texts[a] & texts[b]) / len(texts[a]) for b in found.names]
         assert found.shared[i] == pytest.approx(shares, abs=1e-6)
+
+
+def test_items_that_documents_hold(collected: Report) -> None:
+    held = of_role(collected, "sources").held
+    assert {one.item for one in held} == {"item-20", "item-21", "item-40"}
+    for one in held:
+        assert (one.rule, one.benchmark, one.share) == ("ngram_item", "quiz", 1.0)
+        i = int(one.item.split("-")[1])
+        words = pipeline.text_of("web", i).split()[:20]
+        assert one.asked is not None
+        assert " ".join(words) in " ".join(one.asked.split())
+        assert one.matched is not None
+        assert " ".join(one.matched.split()) in " ".join(words)
 
 
 def test_no_personal_data_is_told(collected: Report) -> None:

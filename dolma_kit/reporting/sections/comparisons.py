@@ -133,7 +133,7 @@ def _similarity(one: Similarity) -> str:
     shown = range(min(len(one.names), MOST_NAMES))
     rows = []
     for i in shown:
-        about = "" if one.distinct[i] == round(one.distinct[i]) else "≈ "
+        about = "" if one.exact[i] else "≈ "
         cells = [blocks.name(one.names[i]), f"<td>{about}{count(one.distinct[i])}</td>"]
         for j in shown:
             share, error = one.shared[i][j], one.errors[i][j]
