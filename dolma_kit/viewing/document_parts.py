@@ -129,24 +129,23 @@ def _value(value: Any) -> str:
 def places(viewed: Viewed, copy: Copy, texts: Texts, found: Traced) -> str:
     """Where the document lies: among the tokens, in the mix, before it."""
     pairs = []
+
+    def path(place: str) -> str:
+        return f"<bdi class=id>{escaped(viewed.seen(place))}</bdi>"
+
     if copy.tokens is not None:
         file, start, end = copy.tokens
-        path = viewed.run.files[file].path
-        pairs.append(("tokens", f"{_path(path)}, {start:,} to {end:,}"))
+        pairs.append(("tokens", f"{path(viewed.run.files[file].path)}, {start:,} to {end:,}"))
         try:
             (document,) = viewed.run.documents(file).within(start, start + 1)
-            pairs.append(("as the tokens name it", _path(f"{document.src}:{document.line}")))
+            pairs.append(("as the tokens name it", path(f"{document.src}:{document.line}")))
         except DolmaKitError:
             pass
     if texts.tokenized is not None and texts.is_mixed:
-        pairs.append(("in the mix", _path(f"{texts.tokenized.path}:{texts.tokenized.line}")))
+        pairs.append(("in the mix", path(f"{texts.tokenized.path}:{texts.tokenized.line}")))
     if texts.original is not None:
         name = "before the mix" if texts.is_mixed else "file"
-        pairs.append((name, _path(f"{texts.original.path}:{texts.original.line}")))
+        pairs.append((name, path(f"{texts.original.path}:{texts.original.line}")))
     for mix in dict.fromkeys(one.mix.place for one in found.decided):
-        pairs.append(("decided by", _path(mix)))
+        pairs.append(("decided by", path(mix)))
     return f"<h2>Where it lies</h2>{shell.facts(pairs)}"
-
-
-def _path(path: str) -> str:
-    return f"<bdi class=id>{escaped(path)}</bdi>"

@@ -56,7 +56,7 @@ def answer(viewed: Viewed, query: Mapping[str, str]) -> str:
     )  # fmt: skip
     main = (
         f"<h1>Training run <bdi class=id>{escaped(viewed.shell.name)}</bdi></h1>{faults}"
-        f"<div class=about><div>{_facts(run, n_tokens, counts)}{more}</div>"
+        f"<div class=about><div>{_facts(viewed, run, n_tokens, counts)}{more}</div>"
         f"<div>{sources}</div></div>"
         f"<div class=ways><div>{_steps(viewed, run)}{_phrases(viewed)}</div>"
         f"{_documents(viewed, run)}</div>"
@@ -64,7 +64,7 @@ def answer(viewed: Viewed, query: Mapping[str, str]) -> str:
     return viewed.shell.page("Run", main, place="run", style=STYLE + phrase_view.STYLE)
 
 
-def _facts(run: Run, n_tokens: int, with_fingerprint: bool) -> str:
+def _facts(viewed: Viewed, run: Run, n_tokens: int, with_fingerprint: bool) -> str:
     about = run.description
     order = about.order
     seed = "" if order.seed is None else f", seed {order.seed}"
@@ -82,7 +82,7 @@ def _facts(run: Run, n_tokens: int, with_fingerprint: bool) -> str:
     if len(run.schedule.segments) > 1:
         pairs.append(("segments", f"{len(run.schedule.segments):,}"))
     if about.tokenizer is not None:
-        pairs.append(("tokenizer", f"<bdi class=id>{escaped(about.tokenizer)}</bdi>"))
+        pairs.append(("tokenizer", f"<bdi class=id>{escaped(viewed.seen(about.tokenizer))}</bdi>"))
     if with_fingerprint:
         try:
             pairs.append(("fingerprint", f"<span class=id>{run.fingerprint}</span>"))

@@ -42,6 +42,12 @@ class Viewed:
             self._seen = seen
         return self._opened
 
+    def seen(self, path: str) -> str:
+        """A path as it is shown: from the folder of run.yaml, where it lies below that."""
+        folder = os.path.dirname(os.path.abspath(self.path)) + os.sep
+        whole = os.path.abspath(path)
+        return whole.removeprefix(folder) if whole.startswith(folder) else path
+
     def warm(self) -> None:
         """Load what the first step needs: the tokenizer above all."""
         first = self.run.step(min(segment.from_step for segment in self.run.schedule.segments))

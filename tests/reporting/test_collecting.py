@@ -227,6 +227,7 @@ def test_items_that_documents_hold(collected: Report) -> None:
         assert one.asked is not None
         assert " ".join(words) in " ".join(one.asked.split())
         assert one.matched is not None
+        words = pipeline.text_of("web", i).split()
         assert " ".join(one.matched.split()) in " ".join(words)
 
 
