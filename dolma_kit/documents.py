@@ -150,6 +150,27 @@ class Batch:
         )
 
 
+def batch_of(texts: Sequence[tuple[str, str]]) -> Batch:
+    """(id, text) of documents that stand in no file, as a batch. A text that is no Unicode (a lone
+    surrogate) has a question mark there."""
+    import numpy as np
+    import pyarrow as pa
+
+    n = len(texts)
+    table = pa.record_batch(
+        [
+            pa.array([id_ for id_, _ in texts], pa.string()),
+            pa.array([t.encode("utf-8", "replace") for _, t in texts], pa.large_binary()).cast(
+                pa.large_string()
+            ),
+            pa.nulls(n, pa.string()),
+            pa.nulls(n, pa.large_binary()),
+        ],
+        names=["id", "text", "source", "metadata"],
+    )
+    return Batch(table, path="", first_row=0, lines=np.arange(1, n + 1))
+
+
 class DocumentReader:
     """Iterates over a file's documents in batches of about 4 MiB of JSON.
 

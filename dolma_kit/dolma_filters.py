@@ -208,31 +208,37 @@ def keys_in(expression: str, syntax: str) -> list[str]:
 
 def comparisons(expression: str, syntax: str) -> list[tuple[str, str, float]]:
     """(attribute, sign, number) of each score of a first span that an expression compares with a
-    number, as `@.KEY[0][2] >= 0.5` or in jq `.attributes.KEY[0][2] >= 0.5`, in their order.
+    number, as `@.KEY[0][2] >= 0.5` or in jq `.attributes.KEY[0][2] >= 0.5`, in their order; within
+    a `!` with the opposite sign.
 
     >>> comparisons("$.attributes[?(@.n[0][2] < 50 || @.m && @.m[0][2] > 3.5)]", "jsonpath")
     [('n', '<', 50.0), ('m', '>', 3.5)]
     """
     if syntax == "jq":
+        if re.search(r"\bnot\b", expression):  # it may turn any of them into its opposite
+            return []
         return [
             (a or b, sign, float(number))
             for a, b, sign, number in _COMPARISON_IN_JQ.findall(expression)
         ]
     conditions = [p for p in jsonpath.parse(expression).parts if isinstance(p, Condition)]
-    return [found for one in conditions for found in _compared(one.tree)]
+    return [found for one in conditions for found in _compared(one.tree, False)]
 
 
-def _compared(tree: Any) -> Iterator[tuple[str, str, float]]:
+_OPPOSITE = {"<": ">=", ">": "<=", "<=": ">", ">=": "<"}
+
+
+def _compared(tree: Any, negated: bool) -> Iterator[tuple[str, str, float]]:
     if tree[0] in ("and", "or", "not"):
         for part in tree[1:]:
-            yield from _compared(part)
+            yield from _compared(part, negated != (tree[0] == "not"))
         return
     left, sign, right = tree
     steps = _steps(left)
     if sign in _COMPARISONS and steps is not None and len(steps) == 3:
         number = right.constant
         if isinstance(number, int | float) and not isinstance(number, bool):
-            yield steps[0][1], sign, float(number)
+            yield steps[0][1], _OPPOSITE.get(sign, sign) if negated else sign, float(number)
 
 
 def _keys_of(tree: Any) -> Iterator[str]:

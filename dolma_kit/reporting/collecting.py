@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 
@@ -33,9 +34,9 @@ from dolma_kit.reporting.similarity import similarities
 
 def collect(settings: Settings, engine: Engine | None = None) -> Report:
     """All that is known of a folder, measured where that is asked for; ConfigError without it."""
-    inventory = take_inventory(settings.folder)
-    with kept_in(settings, inventory) as kept:
-        corpora = Corpora(inventory, settings, kept)
+    first = take_inventory(settings.folder)
+    with kept_in(settings, first) as kept:
+        corpora = Corpora(first, settings, kept)
         with engine_for(settings, engine) as running:
             described = corpora.all(running)
         inventory = take_inventory(settings.folder)  # what was measured has ledgers by now
@@ -46,6 +47,7 @@ def collect(settings: Settings, engine: Engine | None = None) -> Report:
     tokens = _tokens(inventory, missing)
     runs = _runs(inventory, missing)
     stages = provenance.stages(inventory)
+    missing += dict.fromkeys([*first.missing, *inventory.missing])
     root = os.path.abspath(settings.folder)
     return Report(
         version=VERSION,
@@ -75,7 +77,8 @@ def kept_in(settings: Settings, inventory: Inventory) -> Iterator[str | None]:
         yield None
         return
     place = settings.statistics or os.path.join(inventory.root, KEPT_IN)
-    if settings.statistics is not None or os.access(inventory.root, os.W_OK):
+    may_keep = settings.statistics is not None or os.access(inventory.root, os.W_OK)
+    if may_keep and settings.limit is None:  # what is of some documents would stand for all
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="dolma-kit-", dir=settings.tmp_dir) as folder:
@@ -109,8 +112,8 @@ def _absent(inventory: Inventory) -> list[Missing]:
                 section="attributes",
                 what="attributes",
                 why="no documents have attributes/ beside them",
-                cure=f"dolma-kit tag {seen(inventory.sources[0])} --taggers gopher_v2,c4_v2 "
-                "--experiment q",
+                cure=f"dolma-kit tag {shlex.quote(seen(inventory.sources[0]))} "
+                "--taggers gopher_v2,c4_v2 --experiment q",
             )
         )
     if not inventory.mixes:
@@ -128,15 +131,16 @@ def _absent(inventory: Inventory) -> list[Missing]:
 
 
 def _mixes(inventory: Inventory, settings: Settings, missing: list[Missing]) -> list[Mix]:
-    finder = EdgeFinder(settings.examples, with_excerpts=settings.excerpts == "masked")
+    with_excerpts = settings.excerpts == "masked"
+    finder = EdgeFinder(settings.examples, inventory.told, with_excerpts=with_excerpts)
     found = []
     for folder in inventory.mixes:
         seen = inventory.seen_from_root(folder)
         try:
             mix = removal.mix_of(inventory, folder)
-        except DolmaKitError as error:
+        except (DolmaKitError, OSError) as error:
             what = f"the funnel of {seen}"
-            missing.append(Missing(section="funnel", what=what, why=str(error)))
+            missing.append(Missing(section="funnel", what=what, why=inventory.told(error)))
             continue
         book = next((one for one in inventory.books if one.folder == folder), None)
         if book is None:
@@ -150,7 +154,7 @@ def _mixes(inventory: Inventory, settings: Settings, missing: list[Missing]) -> 
 
 
 def _with_edges(mix: Mix, book: Book, finder: EdgeFinder) -> list[StreamRemoval]:
-    known = {stream["name"] for stream in book.header.config.get("streams", ())}
+    known = {stream.get("name") for stream in provenance.streams_of(book.header)}
     return [
         msgspec.structs.replace(one, edges=finder.edges(book, one.funnel.stream))
         if one.funnel.stream in known
@@ -164,9 +168,9 @@ def _tokens(inventory: Inventory, missing: list[Missing]) -> list[Tokens]:
     for folder in inventory.tokens:
         try:
             found.append(composition.tokens_in(inventory, folder))
-        except DolmaKitError as error:
+        except (DolmaKitError, OSError) as error:
             what = f"the tokens in {inventory.seen_from_root(folder)}"
-            missing.append(Missing(section="composition", what=what, why=str(error)))
+            missing.append(Missing(section="composition", what=what, why=inventory.told(error)))
     return found
 
 

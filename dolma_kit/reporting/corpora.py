@@ -8,6 +8,7 @@ other files stand as corpora of their own.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,8 +19,7 @@ from dolma_kit.layout import Shard, find
 from dolma_kit.reporting import saved
 from dolma_kit.reporting.answers import Corpus, Missing, Role
 from dolma_kit.reporting.held_items import held_by
-from dolma_kit.reporting.inventory import Inventory
-from dolma_kit.reporting.provenance import inputs_of
+from dolma_kit.reporting.inventory import Inventory, inputs_of
 from dolma_kit.reporting.saved import Saved
 from dolma_kit.reporting.settings import KEPT_IN
 from dolma_kit.reporting.settings import Report as Settings
@@ -86,7 +86,9 @@ class Corpora:
             paths = {os.path.abspath(shard.path) for shard in one.shards}
             for folder in known:
                 if folder.files == paths:
-                    one.places |= dict.fromkeys(folder.fresh(paths), folder.folder)
+                    one.places |= dict.fromkeys(
+                        folder.fresh(paths, self._settings.limit), folder.folder
+                    )
         if self._kept is not None and self._may_measure(wanted):
             for one in wanted:
                 self._measure(one, len(wanted) > 1, os.path.join(self._kept, one.role), engine)
@@ -121,9 +123,8 @@ class Corpora:
                 catalogue.make(name, self._stats([name], one, out), one.shards)
                 names.append(name)
             except DolmaKitError as error:
-                why, cure = LACKING.get(name, (_first_line(error), None))
-                folders = " ".join(map(self._inventory.seen_from_root, one.folders))
-                self._miss(one, name, why, cure and cure.format(folders))
+                why, cure = LACKING.get(name, (self._inventory.told(error), None))
+                self._miss(one, name, why, cure and cure.format(self._quoted(one)))
         try:
             if names:
                 stage.measure(self._stats(names, one, out), one.folders, out, engine)
@@ -134,7 +135,8 @@ class Corpora:
                     stage.measure(self._stats([name], one, out), one.folders, out, engine)
                     one.places[name] = out
                 except DolmaKitError as error:
-                    self._miss(one, name, str(error), self._command(one, name))
+                    why = self._inventory.told(error)
+                    self._miss(one, name, why, self._command(one, name))
 
     def _stats(self, names: list[str], one: Wanted, out: str) -> Stats:
         told = self._settings
@@ -155,9 +157,11 @@ class Corpora:
                 self._miss(one, name, why, self._command(one, name))
 
     def _command(self, one: Wanted, name: str) -> str:
-        seen = self._inventory.seen_from_root
         out = os.path.join(KEPT_IN, one.role)
-        return f"dolma-kit stats {name} {' '.join(map(seen, one.folders))} --out {out}"
+        return f"dolma-kit stats {name} {self._quoted(one)} --out {out}"
+
+    def _quoted(self, one: Wanted) -> str:
+        return shlex.join(map(self._inventory.seen_from_root, one.folders))
 
     def _miss(self, one: Wanted, name: str, why: str, cure: str | None) -> None:
         what = f"{name} of the {'sources' if one.role == 'sources' else 'mixed documents'}"
@@ -165,7 +169,7 @@ class Corpora:
 
     def _described(self, one: Wanted) -> Corpus:
         places = {name: one.places[name] for name in NAMES if name in one.places}
-        answers, examples = saved.contents(places)
+        answers, examples = saved.contents(self._inventory, places)
         folder = next(iter(places.values()), None)
         if folder is not None and not is_within(folder, self._inventory.root):
             folder = None
@@ -198,7 +202,9 @@ class Corpora:
                     )
                 )
                 break
-            answers, examples = saved.contents(dict.fromkeys(one.names, one.folder))
+            answers, examples = saved.contents(
+                self._inventory, dict.fromkeys(one.names, one.folder)
+            )
             name = self._inventory.seen_from_root(one.folder)
             found.append(
                 Corpus(
@@ -225,7 +231,3 @@ def is_within(path: str, folder: str) -> bool:
     return os.path.commonpath([os.path.abspath(path), os.path.abspath(folder)]) == os.path.abspath(
         folder
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -7,8 +7,9 @@ more than MOST_BYTES_READ.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,8 +18,8 @@ import numpy as np
 from dolma_kit import decisions, explaining
 from dolma_kit.decoding import Fields, Source
 from dolma_kit.documents import DocumentReader
-from dolma_kit.errors import DolmaKitError
-from dolma_kit.reporting import stream_values
+from dolma_kit.errors import DolmaKitError, VerificationError
+from dolma_kit.reporting import provenance, stream_values
 from dolma_kit.reporting.answers import Edge, Example, Missing
 from dolma_kit.reporting.inventory import Book
 from dolma_kit.reporting.masking import masked
@@ -40,30 +41,35 @@ Sides = tuple[list[int], list[int]]
 
 class EdgeFinder:
     """Finds the edges of one report: `n_examples` on each side, with the start of their texts or
-    without. What cannot be had is added to `missing`."""
+    without. What cannot be had is added to `missing`, faults as `told` puts them."""
 
-    def __init__(self, n_examples: int, *, with_excerpts: bool) -> None:
+    def __init__(
+        self, n_examples: int, told: Callable[[Exception], str], *, with_excerpts: bool
+    ) -> None:
         self._n_examples = n_examples
+        self._told = told
         self._with_excerpts = with_excerpts
         self._bytes_left = MOST_BYTES_READ
         self.missing: list[Missing] = []
 
     def edges(self, book: Book, name: str) -> list[Edge]:
         """Those of a stream of a mix, in the order of its rules."""
-        (stream,) = (one for one in book.header.config["streams"] if one["name"] == name)
-        experiments = stream["attributes"]
+        config = book.header.config
+        (stream, *_) = (one for one in provenance.streams_of(book.header) if one["name"] == name)
+        experiments = stream.get("attributes") or []
         try:
             files = stream_values.files_of(book, name)
             kinds = stream_values.kinds_of(files, experiments)
             wanted = self._answerable(thresholds_of(stream, kinds), name)
             expressions = list(dict.fromkeys(one.value for one in wanted))
             found = stream_values.evaluate(files, experiments, kinds, expressions)
+            _require_rows(book.folder, name, found)
             sides = [self._nearest(found, one) for one in wanted]
             shown = {number for pair in sides for side in pair for number in side}
-            fields = Fields(book.header.config["text_key"], book.header.config["id_key"])
+            fields = Fields(config.get("text_key", "text"), config.get("id_key", "id"))
             examples = self._examples(book, name, fields, found, sorted(shown))
-        except (DolmaKitError, OSError) as error:
-            self._miss(f"the edges of thresholds of stream {name}", str(error))
+        except (DolmaKitError, OSError, LookupError, TypeError) as error:
+            self._miss(f"the edges of thresholds of stream {name}", self._told(error))
             return []
         return [
             _edge(found, one, pair, examples) for one, pair in zip(wanted, sides, strict=True)
@@ -110,6 +116,12 @@ class EdgeFinder:
             if (file.src, row) not in rows:
                 continue
             id_, line, first, copies = rows[file.src, row]
+            there = found.ids[found.files.index(file)][row].as_py()
+            if there != id_:
+                raise VerificationError(
+                    f"{file.src}: row {row + 1:,} of its attributes is of {there!r}, its document "
+                    f"is {id_!r}: tag it again"
+                )
             known[number] = Example(
                 id=id_, file=file.src, line=line, value=0.0, kept=first is None and copies > 0,
                 first_rule=first, excerpt=excerpts.get((file.src, row)),
@@ -152,6 +164,24 @@ def _smallest(distance: NDArray[np.float64], where: NDArray[np.bool_], n: int) -
     order = np.argsort(distance[there], kind="stable")
     chosen: list[int] = there[order[:n]].tolist()
     return chosen
+
+
+def _require_rows(folder: str, stream: str, found: StreamValues) -> None:
+    """VerificationError where attributes are of another number of documents than was decided."""
+    counts = dict(
+        explaining.query(
+            os.path.join(folder, decisions.NAME),
+            "SELECT src::VARCHAR, count(*) FROM decisions WHERE stream = ? GROUP BY ALL",
+            [stream],
+        )
+    )
+    for i, file in enumerate(found.files):
+        n, decided = found.starts[i + 1] - found.starts[i], counts.get(file.src, 0)
+        if n != decided and found.values:
+            raise VerificationError(
+                f"the attributes of {file.src} have {n:,} rows, the mix has read {decided:,} "
+                "documents: tag it again"
+            )
 
 
 def _decided(
@@ -207,10 +237,12 @@ def _histogram(known: NDArray[np.float64], number: float) -> tuple[list[float], 
     finite = known[np.isfinite(known)]
     if not len(finite):
         return [], []
-    low, high = np.quantile(finite, [0.005, 0.995])
+    low, high = np.quantile(finite, [0.005, 0.995], method="nearest")
     low, high = min(float(low), number), max(float(high), number)
     if high <= low:
         high = low + (abs(low) or 1.0)
+    if not math.isfinite((high - low) * N_BINS):  # no bins of even width are that wide
+        return [], []
     if low >= 0 and number > 0 and high > WIDE * number:  # else all would lie far from the edge
         low = max(low, number / WIDE)
         bounds = np.geomspace(low, high, N_BINS + 1)

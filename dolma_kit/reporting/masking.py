@@ -17,24 +17,14 @@ def masked(texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
     import numpy as np
-    import pyarrow as pa
 
     from dolma_kit import registry
     from dolma_kit.attributes import Spans
-    from dolma_kit.documents import Batch
+    from dolma_kit.documents import batch_of
 
     n = len(texts)
-    clean = [text.encode("utf-8", "replace").decode() for text in texts]
-    table = pa.record_batch(
-        [
-            pa.array([str(i) for i in range(n)], pa.string()),
-            pa.array(clean, pa.large_string()),
-            pa.nulls(n, pa.string()),
-            pa.nulls(n, pa.large_binary()),
-        ],
-        names=["id", "text", "source", "metadata"],
-    )
-    batch = Batch(table, path="", first_row=0, lines=np.arange(1, n + 1))
+    batch = batch_of([("", text) for text in texts])
+    clean = batch.texts
     spans: list[list[tuple[int, int, str]]] = [[] for _ in range(n)]
     for kind, found in registry.tagger(TAGGER).tag(batch).items():
         if isinstance(found, Spans):

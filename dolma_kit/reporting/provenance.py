@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from dolma_kit import config, executions, files, ledger
+from dolma_kit import config, executions, ledger
 from dolma_kit.energy import JOULES_PER_KWH
+from dolma_kit.errors import DolmaKitError
 from dolma_kit.execute.joint import JointRun
 from dolma_kit.executions import Execution
 from dolma_kit.layout import format_of
-from dolma_kit.ledger import Record
-from dolma_kit.reporting.answers import Cost, Costs, Stage
-from dolma_kit.reporting.inventory import Book, Inventory
+from dolma_kit.ledger import Header, Record
+from dolma_kit.reporting.answers import Cost, Costs, Missing, Stage
+from dolma_kit.reporting.inventory import Book, Inventory, inputs_of
 
 USUAL_ORDER = ("extract", "tag", "dedupe", "decontaminate", "mix", "tokenize")
 
@@ -83,8 +85,18 @@ def _stage(inventory: Inventory, book: Book, sources: list[str]) -> Stage:
         work_seconds=round(sum(record.seconds for record in records), 3),
         first=done[0] if done else None,
         last=done[-1] if done else None,
-        executions=executions.read(os.path.join(book.folder, ledger.FOLDER)),
+        executions=_executions(inventory, book),
     )
+
+
+def _executions(inventory: Inventory, book: Book) -> list[Execution]:
+    """What commands took; notes that cannot be read are told, and cost the report nothing else."""
+    try:
+        return executions.read(os.path.join(book.folder, ledger.FOLDER))
+    except (DolmaKitError, OSError) as error:
+        what = f"what commands took in {inventory.seen_from_root(book.folder)}"
+        inventory.missing.append(Missing(section="costs", what=what, why=inventory.told(error)))
+        return []
 
 
 def _bytes_in(records: Iterable[Record]) -> int:
@@ -96,7 +108,7 @@ def _sources(inventory: Inventory, book: Book) -> list[str]:
     found: dict[str, None] = {}
     for path in inputs_of(book):
         found[inventory.seen_from_root(_folder_of(path))] = None
-    for stream in book.header.config.get("streams") or ():
+    for stream in streams_of(book.header):
         for experiment in stream.get("attributes") or ():
             for folder in list(found):
                 beside = os.path.join(os.path.dirname(folder), "attributes", experiment)
@@ -105,18 +117,10 @@ def _sources(inventory: Inventory, book: Book) -> list[str]:
     return sorted(found)
 
 
-def inputs_of(book: Book) -> list[str]:
-    """The first input of each unit, as paths seen from where the command runs, each once."""
-    found: dict[str, None] = {}
-    for record in book.records:
-        if record.source is None:
-            continue
-        place = record.source
-        if not files.is_remote(place):
-            place = os.path.normpath(os.path.join(book.folder, place))
-        if ledger.FOLDER not in place.split(os.sep):  # intermediate files are of no interest
-            found[place] = None
-    return sorted(found)
+def streams_of(header: Header) -> list[dict[str, Any]]:
+    """The streams of a mix's config; none where it has none, or something else there."""
+    found = header.config.get("streams")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _is_below(folder: str) -> bool:

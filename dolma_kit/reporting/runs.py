@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
 
-from dolma_kit.errors import DolmaKitError
+from dolma_kit.errors import ConfigError, DolmaKitError
 from dolma_kit.order.asking.exposure import exposures
 from dolma_kit.order.run import open_run
 from dolma_kit.reporting.answers import Missing, RunExposure
 from dolma_kit.reporting.inventory import Inventory
 
 N_POINTS = 24
+MOST_POSITIONS = 4_000_000_000  # counted in about a minute
 
 
 def run_of(inventory: Inventory, path: str) -> RunExposure | Missing:
@@ -19,6 +22,12 @@ def run_of(inventory: Inventory, path: str) -> RunExposure | Missing:
     try:
         run = open_run(path)
         first = min(segment.from_step for segment in run.schedule.segments)
+        n_positions = len(run.order) * run.description.epochs
+        if n_positions > MOST_POSITIONS:
+            raise ConfigError(
+                f"{n_positions:,} positions in all epochs are more than a report counts "
+                f"({MOST_POSITIONS:,}): ask dolma-kit trace exposure"
+            )
         return RunExposure(
             run=name,
             n_steps=run.n_steps,
@@ -29,12 +38,11 @@ def run_of(inventory: Inventory, path: str) -> RunExposure | Missing:
             exposures=list(exposures(run, _points(first, run.n_steps))),
         )
     except (DolmaKitError, OSError) as error:
-        why = str(error).replace(inventory.root, ".") if inventory.root != "." else str(error)
         return Missing(
             section="order",
             what=f"the run {name}",
-            why=why,
-            cure=f"dolma-kit trace verify --run {name}",
+            why=inventory.told(error),
+            cure=f"dolma-kit trace verify --run {shlex.quote(name)}",
         )
 
 

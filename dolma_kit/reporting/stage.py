@@ -11,6 +11,7 @@ import msgspec
 from dolma_kit import config, files
 from dolma_kit.errors import ConfigError
 from dolma_kit.execute import Engine
+from dolma_kit.reporting.answers import Report
 from dolma_kit.reporting.collecting import collect
 from dolma_kit.reporting.data_card import data_card, read_answers
 from dolma_kit.reporting.inventory import take_inventory
@@ -32,15 +33,16 @@ def report(
     started = time.perf_counter()
     answers = read_answers(settings.answers) if settings.answers is not None else {}
     stem = _stem(settings)
+    for suffix in SUFFIXES:
+        _require_place(stem + suffix)
     made = collect(settings, engine)
     contents = (
         report_page(made).encode("utf-8", "replace"),
-        msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n",
+        msgspec.json.format(_encoded(made), indent=1) + b"\n",
         data_card(made, answers).encode("utf-8", "replace"),
     )
     documents = {stem + suffix: data for suffix, data in zip(SUFFIXES, contents, strict=True)}
     for path, data in documents.items():
-        files.require_writable(os.path.dirname(path) or ".")
         with files.write_atomically(path) as stream:
             stream.write(data)
     n_documents = sum(one.documents_in or 0 for one in made.composition)
@@ -59,6 +61,21 @@ def report(
     )
 
 
+def _encoded(made: Report) -> bytes:
+    return msgspec.json.encode(_unicode(msgspec.to_builtins(made)))
+
+
+def _unicode(made: Any) -> Any:
+    """Plain data with what is no Unicode replaced: names of files may have it."""
+    if isinstance(made, str):
+        return made.encode("utf-8", "replace").decode()
+    if isinstance(made, dict):
+        return {_unicode(key): _unicode(value) for key, value in made.items()}
+    if isinstance(made, list):
+        return [_unicode(one) for one in made]
+    return made
+
+
 def _stem(settings: Settings) -> str:
     if settings.part is not None:
         raise ConfigError("--shard: a report is of the whole; leave it out")
@@ -68,6 +85,20 @@ def _stem(settings: Settings) -> str:
     if suffix != ".html":
         raise ConfigError(f"--out {settings.out}: name a page that ends in .html")
     return stem
+
+
+def _require_place(path: str) -> None:
+    """ConfigError where a file cannot be written: before hours of measuring, not after."""
+    if os.path.isdir(path):
+        raise ConfigError(f"{path} is a folder: name another page with --out")
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+        files.require_writable(folder)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"--out: {folder} cannot be written to")
 
 
 def described(settings: Settings) -> str:

@@ -39,12 +39,14 @@ class StreamFile(NamedTuple):
 class StreamValues:
     """(n_docs,) float64 by expression, NaN for none, over `files`, one after the other.
 
-    The documents of file i are numbers `starts[i]` to `starts[i + 1]`; the stream has `n_files`.
+    The documents of file i are numbers `starts[i]` to `starts[i + 1]`, `ids[i]` theirs as the
+    attributes have them; the stream has `n_files`.
     """
 
     n_files: int
     files: list[StreamFile] = field(default_factory=list)
     starts: list[int] = field(default_factory=lambda: [0])
+    ids: list[pa.ChunkedArray] = field(default_factory=list)
     values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def place(self, number: int) -> tuple[StreamFile, int]:
@@ -56,14 +58,16 @@ class StreamValues:
 def files_of(book: Book, stream: str) -> list[StreamFile]:
     """The files that a mix read for a stream, by name."""
     found: dict[str, StreamFile] = {}
-    for record in book.records:
-        prefix = f"{record.phase} {stream} "
-        if record.phase not in ("choosing", "surveying") or not record.unit.startswith(prefix):
-            continue
-        src = record.unit.removeprefix(prefix)
-        if record.source is not None and src not in found:
-            (shard,) = find([os.path.normpath(os.path.join(book.folder, record.source))])
-            found[src] = StreamFile(shard, src)
+    # Where sizes were surveyed first, the choice is noted with what they were written to.
+    for phase in ("surveying", "choosing"):
+        prefix = f"{phase} {stream} "
+        for record in book.records:
+            if record.phase != phase or not record.unit.startswith(prefix):
+                continue
+            src = record.unit.removeprefix(prefix)
+            if record.source is not None and src not in found:
+                (shard,) = find([os.path.normpath(os.path.join(book.folder, record.source))])
+                found[src] = StreamFile(shard, src)
     return [found[src] for src in sorted(found, key=os.fsencode)]
 
 
@@ -89,13 +93,14 @@ def evaluate(
     parts: dict[str, list[NDArray[np.float64]]] = {one: [] for one in expressions}
     found = StreamValues(len(files))
     for one in sorted(files, key=lambda file: hashlib.sha256(file.src.encode()).digest()):
-        table = _table(one.shard, experiments, columns)
+        table, ids = _table(one.shard, experiments, columns)
         for text, expression in compiled.items():
             try:
                 parts[text].append(np.asarray(expression.evaluate(table), np.float64))
             except FilterError as error:
                 raise DataError(one.shard.path, None, str(error)) from None
         found.files.append(one)
+        found.ids.append(ids)
         found.starts.append(found.starts[-1] + len(table))
         if found.starts[-1] >= MOST_ROWS:
             break
@@ -103,13 +108,16 @@ def evaluate(
     return found
 
 
-def _table(shard: Shard, experiments: Sequence[str], columns: set[str]) -> pa.Table:
-    """The columns of a file's attributes side by side."""
+def _table(
+    shard: Shard, experiments: Sequence[str], columns: set[str]
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The columns of a file's attributes side by side, and the ids of its rows."""
     import pyarrow as pa
 
     names: list[str] = []
     arrays: list[Any] = []
     n_rows: int | None = None
+    ids: Any = None
     for experiment in experiments:
         known = attribute_files.known_columns(shard, experiment)
         wanted = {name: kind for name, kind in known.items() if name in columns}
@@ -124,7 +132,7 @@ def _table(shard: Shard, experiments: Sequence[str], columns: set[str]) -> pa.Ta
                 f"{path} has {len(table):,} rows, other attributes of {shard.path} have "
                 f"{n_rows:,}: tag it again"
             )
-        n_rows = len(table)
+        n_rows, ids = len(table), table.column("id")
         names += wanted
         arrays += [table.column(name) for name in wanted]
-    return pa.table(arrays, names=names)
+    return pa.table(arrays, names=names), ids

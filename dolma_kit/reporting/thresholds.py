@@ -1,12 +1,14 @@
 """The thresholds in the rules of a mix: which value is compared with which number.
 
 From SQL (`keep`) they are taken out of DuckDB's own tree of the expression, from rules in Dolma's
-form out of their conditions. A value is an expression over attribute columns, in SQL; one that
-needs the document itself cannot be had from attributes and is told apart.
+form out of their conditions, as far as a rule joins them by and, or and not. A value is an
+expression over attribute columns, in SQL; one that needs the document itself cannot be had from
+attributes and is told apart.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -76,7 +78,7 @@ def _in_sql(rule: str, expression: str) -> Iterator[Threshold]:
         query = f"SELECT ({expression}\n)"
         ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
         tree = msgspec.json.decode(text)
-        for node, negated in _comparisons(tree, False):
+        for node, negated in _comparisons(tree["statements"][0]["node"]["select_list"][0], False):
             for sign, left, right in _sides(node):
                 number, value = _number(connection, tree, right), left
                 if number is None:
@@ -84,25 +86,25 @@ def _in_sql(rule: str, expression: str) -> Iterator[Threshold]:
                 shown = None if number is None else _text(connection, tree, value)
                 if number is not None and shown is not None and re.search("[A-Za-z_]", shown):
                     yield Threshold(rule, shown, _OPPOSITE[sign] if negated else sign, number)
-    except duckdb.Error:  # an expression that this DuckDB reads no more has no thresholds to show
-        return
+    except (duckdb.Error, LookupError, TypeError):
+        return  # what this DuckDB reads no more, or otherwise, has none to show
     finally:
         connection.close()
 
 
 def _comparisons(node: Any, negated: bool) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The comparisons in a serialized statement, and whether they stand within a NOT."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _comparisons(one, negated)
-    elif isinstance(node, dict):
-        if node.get("type") == "OPERATOR_NOT":
-            negated = not negated
-        if node.get("type") in _SIGNS or node.get("class") == "BETWEEN":
-            yield node, negated
-            return
-        for value in node.values():
-            yield from _comparisons(value, negated)
+    """The comparisons that an expression joins by AND and OR, and whether they stand within a NOT.
+
+    Below anything else (CASE, = false, IS NOT TRUE) a comparison may mean its opposite: no edge.
+    """
+    if node.get("type") in _SIGNS or node.get("class") == "BETWEEN":
+        yield node, negated
+    elif node.get("class") == "CONJUNCTION":
+        for child in node["children"]:
+            yield from _comparisons(child, negated)
+    elif node.get("type") in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
+        is_not = node["type"] == "OPERATOR_NOT"
+        yield from _comparisons(node["children"][0], negated != is_not)
 
 
 def _sides(node: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -138,6 +140,7 @@ def _is_closed(text: str) -> bool:
 def _number(connection: Any, tree: Mapping[str, Any], node: Any) -> float | None:
     text = _text(connection, tree, node)
     try:
-        return float(str(text).replace("(", "").replace(")", ""))
+        found = float(str(text).replace("(", "").replace(")", ""))
     except ValueError:
         return None
+    return found if math.isfinite(found) else None

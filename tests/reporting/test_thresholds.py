@@ -21,7 +21,17 @@ KINDS: dict[str, Kind] = {"q__n": "score", "q__m": "score", "dup": "spans"}
         ("q__n BETWEEN 1 AND 2e3", [("q__n", ">=", 1), ("q__n", "<=", 2000)]),
         ("coalesce(q__n, 0) < 3 OR q__m > 1", [("COALESCE(q__n, 0)", "<", 3), ("q__m", ">", 1)]),
         ("(q__n / q__m) * 2 < 0.25", [("(q__n / q__m) * 2", "<", 0.25)]),
-        ("CASE WHEN q__n > 3 THEN true ELSE q__m < 4 END", [("q__n", ">", 3), ("q__m", "<", 4)]),
+        (
+            "coalesce(q__n > 3, false) AND NOT (q__m < 1 OR q__n < 2)",
+            [("q__n", ">", 3), ("q__m", ">=", 1), ("q__n", ">=", 2)],
+        ),
+        # Below these a comparison may mean its opposite.
+        ("CASE WHEN q__n > 3 THEN false ELSE true END", []),
+        ("(q__n > 3) IS NOT TRUE", []),
+        ("(q__n > 3) = false", []),
+        ("if(q__n > 3, false, true)", []),
+        ("(q__n > 3)::int = 0", []),
+        ("q__n < 1e400", []),
         ("q__n = 3", []),
         ("q__n > q__m", []),
         ("1 < 2", []),
@@ -44,6 +54,7 @@ def test_in_sql(expression: str, expected: list[tuple[str, str, float]]) -> None
             "$.attributes[?(@.q__n && @.q__n[0] && @.q__n[0][2] >= 0.5 || @.dup[0][2] > 1)]",
             [("q__n", ">=", 0.5), ("dup[1].score", ">", 1)],
         ),
+        ("$.attributes[?(!(@.q__n[0][2] < 50))]", [("q__n", ">=", 50)]),
         ("$.attributes[?(@.unknown[0][2] < 50)]", []),
         ("$.attributes[?(@.q__n[0][2] == 1.0)]", []),
         ("$.attributes[?(@.q__n)]", []),
@@ -68,6 +79,8 @@ def test_in_jq() -> None:
     }
     found = thresholds_of({"filter": rule}, KINDS)
     assert [one[1:] for one in found] == [("q__n", ">=", 0.5), ("q__m", "<", -2.0)]
+    rule["include"][0] += " | not"
+    assert thresholds_of({"filter": rule}, KINDS) == []
 
 
 @pytest.mark.parametrize(
