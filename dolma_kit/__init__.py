@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dolma_kit.decorators import mixer as mixer
     from dolma_kit.decorators import tagger as tagger
     from dolma_kit.deduplication.stage import dedupe as dedupe
+    from dolma_kit.extraction.stage import extract as extract
     from dolma_kit.mixing import mix as mix
     from dolma_kit.order.run import open_run as open_run
     from dolma_kit.reporting.stage import report as report
@@ -29,6 +30,7 @@ _PUBLIC = {
     "tag": "dolma_kit.tagging",
     "decontaminate": "dolma_kit.decontamination.stage",
     "dedupe": "dolma_kit.deduplication.stage",
+    "extract": "dolma_kit.extraction.stage",
     "mix": "dolma_kit.mixing",
     "tokenize": "dolma_kit.tokens.stage",
     "open_run": "dolma_kit.order.run",
@@ -38,8 +40,8 @@ _PUBLIC = {
     "mixer": "dolma_kit.decorators",
 }
 __all__ = [
-    "__version__", "decontaminate", "dedupe", "mix", "mixer", "open_run", "report", "tag",
-    "tagger", "tokenize", "train_classifier",
+    "__version__", "decontaminate", "dedupe", "extract", "mix", "mixer", "open_run", "report",
+    "tag", "tagger", "tokenize", "train_classifier",
 ]  # fmt: skip
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import yaml
 
 T = TypeVar("T")
+MOST_DEPTH = 100
+MOST_VALUES = 1 << 20
+MOST_BITS = 1024  # of an integer
+MOST_SAID = 40  # characters of a value in a message
 
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
@@ -741,11 +745,111 @@ class Reshard(Options, frozen=True, kw_only=True):
         return {k: v for k, v in super().deciding().items() if k not in {"tokens", "out"}}
 
 
+class Extract(Options, frozen=True, kw_only=True):
+    """Turn what one downloads into documents.
+
+    WARC and WET files, HTML, text and Markdown in folders and zips, JSONL, CSV, Parquet and Arrow
+    with other fields, dumps of Wikipedia, Stack Exchange and Reddit, git work trees. See
+    docs/extraction.md.
+    """
+
+    sources: Annotated[
+        list[str],
+        Meta(
+            description="Files, folders or globs.",
+            extra={"argument": True, "metavar": "SOURCE...", "files": True},
+        ),
+    ] = []
+    out: Annotated[str, Meta(description="Folder to write documents/ to.")] = ""
+    kind: Annotated[
+        Literal[
+            "auto",
+            "warc",
+            "wet",
+            "html",
+            "text",
+            "markdown",
+            "jsonl",
+            "csv",
+            "parquet",
+            "arrow",
+            "wikipedia",
+            "stackexchange",
+            "reddit",
+            "git",
+        ],
+        Meta(description="What the sources are (auto: by names and first bytes)."),
+    ] = "auto"
+    source: Annotated[
+        str | None, Meta(description="`source` of the documents (default: the name of --out).")
+    ] = None
+    added: Annotated[
+        str | None,
+        Meta(
+            description="`added` of the documents, ISO 8601 (default: none; the clock is never "
+            "asked, so that outputs repeat)."
+        ),
+    ] = None
+    text_key: Annotated[
+        str | None, Meta(description="Of tables: field with the text (default: text, content ...).")
+    ] = None
+    id_key: Annotated[
+        str | None, Meta(description="Of tables: field with the id (default: id; else by content).")
+    ] = None
+    created_key: Annotated[
+        str | None, Meta(description="Of tables: field with the date (default: created, date ...).")
+    ] = None
+    metadata_keys: Annotated[
+        list[str], Meta(description="Of tables: fields that go to metadata (default: all others).")
+    ] = []
+    extractor: Annotated[
+        Literal["resiliparse", "trafilatura", "dolma"],
+        Meta(
+            description="Of HTML: resiliparse with our choice of what is content, trafilatura, or "
+            "resiliparse as `dolma warc` calls it."
+        ),
+    ] = "resiliparse"
+    statuses: Annotated[
+        list[Count], Meta(description="Of WARC: HTTP statuses that are taken (default: 200).")
+    ] = []
+    mime_types: Annotated[
+        list[str],
+        Meta(description="Of WARC: types that are taken (default: HTML, XHTML, plain text)."),
+    ] = []
+    min_characters: Annotated[Count, Meta(description="Of a text; shorter ones are left out.")] = 1
+    max_record_bytes: Annotated[
+        Count, Meta(description="Of a record, decompressed; larger ones are faults.")
+    ] = 64_000_000
+    record_ids: Annotated[
+        Literal["digest", "record"],
+        Meta(description="Of WARC: ids by payload digest, as Dolma's, or by WARC-Record-ID."),
+    ] = "digest"
+    pre_taggers: Annotated[
+        list[str | dict[str, Any]],
+        Meta(description="Taggers that look at metadata.html, as cc_re, for attributes."),
+    ] = []
+    post_taggers: Annotated[
+        list[str | dict[str, Any]], Meta(description="Taggers that look at the text.")
+    ] = []
+    skip_no_pre_taggers: Annotated[
+        bool, Meta(description="Leave out pages in which no pre-tagger finds anything.")
+    ] = False
+    skip_no_post_taggers: Annotated[
+        bool, Meta(description="Leave out texts in which no post-tagger finds anything.")
+    ] = False
+    store_html: Annotated[bool, Meta(description="Keep the HTML in metadata.html.")] = False
+    compression: Annotated[Literal["gz", "zst"], Meta(description="Of documents.")] = "gz"
+    plugin: PluginFiles = []
+
+    def deciding(self) -> dict[str, Any]:
+        return {k: v for k, v in super().deciding().items() if k not in {"sources", "out"}}
+
+
 class Recipe(Options, frozen=True, kw_only=True):
     """Run the stages of a recipe, one after the other.
 
-    A recipe has `stages`, a list of {tag: {...}}, {dedupe: {...}}, {mix: {...}}, {tokenize: {...}}
-    with each command's keys. What is finished is not done again.
+    A recipe has `stages`, a list of {extract: {...}}, {tag: {...}}, {dedupe: {...}}, {mix: {...}},
+    {tokenize: {...}} with each command's keys. What is finished is not done again.
     """
 
     stages: Annotated[
@@ -820,6 +924,7 @@ class TrainClassifier(Options, frozen=True, kw_only=True):
 
 
 STAGES: dict[str, type[Options]] = {
+    "extract": Extract,
     "tag": Tag,
     "dedupe": Dedupe,
     "decontaminate": Decontaminate,
@@ -883,47 +988,81 @@ def read(path_or_name: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
         values = yaml.load(text, _unique_keys())
+    except RecursionError:
+        raise ConfigError(f"{path_or_name} is nested too deeply for a config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config {path_or_name}: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path_or_name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path_or_name} holds no keys: a config is a mapping")
-    resolved: dict[str, Any] = _resolved(values, path_or_name)
+    resolved: dict[str, Any] = _Resolver(path_or_name).resolved(values)
     return resolved
 
 
 _FROM_ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([A-Za-z_]\w*)\s*(?:,\s*([^}]*?)\s*)?\}")
 
 
-def _resolved(value: Any, where: str) -> Any:
-    """The value with `${oc.env:NAME}` and `${oc.env:NAME,default}`, as OmegaConf has them, replaced
-    by variables of the environment; ConfigError for one that is not set."""
-    if isinstance(value, dict):
-        return {key: _resolved(one, where) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_resolved(one, where) for one in value]
-    if not isinstance(value, str):
-        return value
+class _Resolver:
+    """Puts variables of the environment in the place of `${oc.env:NAME}` and
+    `${oc.env:NAME,default}`, as OmegaConf has them; ConfigError for one that is not set, and for
+    values that no config has: what an alias repeats without end, integers that no message can say.
+    """
 
-    def look_up(match: re.Match[str]) -> str:
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._n_values = 0
+
+    def resolved(self, value: Any, depth: int = 0) -> Any:
+        self._n_values += 1
+        if depth > MOST_DEPTH:
+            raise ConfigError(
+                f"{self._where} is nested more than {MOST_DEPTH} deep, maybe by an alias within "
+                "what it names"
+            )
+        if self._n_values > MOST_VALUES:
+            raise ConfigError(f"{self._where}: its aliases make more than {MOST_VALUES:,} values")
+        if isinstance(value, dict):
+            return {
+                self.resolved(key, depth + 1) if isinstance(key, int) else key: (
+                    self.resolved(one, depth + 1)
+                )
+                for key, one in value.items()
+            }
+        if isinstance(value, list | tuple):  # YAML's pairs are tuples
+            return [self.resolved(one, depth + 1) for one in value]
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            bits = value.bit_length()
+            raise ConfigError(f"{self._where}: an integer of {bits:,} bits is no setting")
+        return _FROM_ENVIRONMENT.sub(self._look_up, value) if isinstance(value, str) else value
+
+    def _look_up(self, match: re.Match[str]) -> str:
         name, default = match.groups()
         if name in os.environ:
             return os.environ[name]
         if default is None:
-            raise ConfigError(f"{where}: the variable {name} of {match[0]} is not set")
+            raise ConfigError(f"{self._where}: the variable {name} of {match[0]} is not set")
         is_quoted = len(default) > 1 and default[0] == default[-1] and default[0] in "'\""
         return str(default[1:-1] if is_quoted else default)
-
-    return _FROM_ENVIRONMENT.sub(look_up, value)
 
 
 @functools.cache
 def _unique_keys() -> type[yaml.SafeLoader]:
-    """A YAML loader that refuses a key that stands twice, of which PyYAML takes the last."""
+    """A YAML loader that refuses a key that stands twice, of which PyYAML takes the last, and a
+    scalar that is not what it looks like (a 45th of a month), on which PyYAML fails."""
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, AttributeError, LookupError, ArithmeticError):
+                if not isinstance(node, yaml.ScalarNode):
+                    raise
+                what = node.tag.rpartition(":")[2]
+                said = f"{node.value[:MOST_SAID]!r} is no {what}; quote it where it is text"
+                raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             merge = "tag:yaml.org,2002:merge"  # `<<`, whose keys give way to those that stand here
             keys = [

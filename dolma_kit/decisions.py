@@ -19,14 +19,14 @@ stream. The rules, by the names in the file:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dolma_kit import files, parquet
-from dolma_kit.ledger import Result
+from dolma_kit.ledger import Record, Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,6 +197,26 @@ def _rows_of(pieces: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         with pa.OSFile(piece) as stream:
             yield from pa.ipc.open_stream(stream)
+
+
+def files_of(records: Iterable[Record], stream: str) -> dict[str, str]:
+    """The files that a mix read for a stream, by its ledger's records: `src` -> path as seen from
+    the ledger's folder."""
+    return {src: path for (name, src), path in read_files(records).items() if name == stream}
+
+
+def read_files(records: Iterable[Record]) -> dict[tuple[str, str], str]:
+    """The same of all streams, by stream and `src`.
+
+    Where there is a budget, what is chosen of one file depends on all of them, and a record's
+    `source` is the first of these; those of the survey before have the file itself.
+    """
+    phases = dict[str, dict[tuple[str, str], str]]()
+    for record in records:
+        if record.phase in ("surveying", "choosing") and record.source is not None:
+            stream, _, src = record.unit.removeprefix(f"{record.phase} ").partition(" ")
+            phases.setdefault(record.phase, {})[stream, src] = record.source
+    return phases.get("surveying") or phases.get("choosing", {})
 
 
 def path_in(folder: str) -> str:

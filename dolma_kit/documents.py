@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dolma_kit.decoding import Fields as Fields
@@ -150,9 +150,12 @@ class Batch:
         )
 
 
-def batch_of(texts: Sequence[tuple[str, str]]) -> Batch:
-    """(id, text) of documents that stand in no file, as a batch. A text that is no Unicode (a lone
-    surrogate) has a question mark there."""
+def batch_of(
+    texts: Sequence[tuple[str, str]], metadata: Sequence[Mapping[str, Any]] | None = None
+) -> Batch:
+    """(id, text) of documents that stand in no file, and their metadata, as a batch. A text that is
+    no Unicode (a lone surrogate) has a question mark there."""
+    import msgspec
     import numpy as np
     import pyarrow as pa
 
@@ -164,7 +167,9 @@ def batch_of(texts: Sequence[tuple[str, str]]) -> Batch:
                 pa.large_string()
             ),
             pa.nulls(n, pa.string()),
-            pa.nulls(n, pa.large_binary()),
+            pa.nulls(n, pa.large_binary())
+            if metadata is None
+            else pa.array([msgspec.json.encode(one) for one in metadata], pa.large_binary()),
         ],
         names=["id", "text", "source", "metadata"],
     )

@@ -17,6 +17,7 @@ from dolma_kit.summary import Summary
 
 Stage = tuple[str, Options]
 MODULES = {
+    "extract": "dolma_kit.extraction.stage",
     "tag": "dolma_kit.tagging",
     "dedupe": "dolma_kit.deduplication.stage",
     "decontaminate": "dolma_kit.decontamination.stage",

@@ -102,6 +102,19 @@ def test_a_key_that_is_no_string_is_refused() -> None:
         (b"a: !!python/object/apply:os.getcwd []", "is not YAML: .*could not determine"),
         (b"\xff\xfe", "cannot read config .*utf-8"),
         (b"a: 1\x00", "is not YAML"),
+        (b"created: 2001-13-45", "is not YAML: '2001-13-45' is no timestamp; quote it .*line 1"),
+        (b"a: !!int x", "'x' is no int"),
+        (b'a: !!int ""', "'' is no int"),
+        (b"a: !!bool x", "'x' is no bool"),
+        (b"a: !!timestamp x", "'x' is no timestamp"),
+        (b"2001-13-45: a", "'2001-13-45' is no timestamp"),
+        (b"a: " + b"9" * 5000, "'9{40}' is no int"),
+        (b"a: 0x" + b"f" * 5000, "an integer of 20,000 bits is no setting"),
+        (b"a: " + b"59:" * 3000 + b"1.5", "is no float"),
+        (b"a: " + b"{a: " * 3000, "is nested too deeply"),
+        (b"x: &a [*a]", "is nested more than 100 deep, maybe by an alias"),
+        (b"x: &a {b: *a}", "is nested more than 100 deep, maybe by an alias"),
+        (b"x: &a !!omap [k: *a]", "is nested more than 100 deep, maybe by an alias"),
     ],
 )
 def test_what_is_no_config_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
@@ -111,6 +124,15 @@ def test_what_is_no_config_is_refused(tmp_path: Path, data: bytes, message: str)
         config.read(str(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_aliases_that_multiply_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.yaml"
+    doubled = (f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
+    path.write_text("a0: &a0 [x, x]\n" + "".join(doubled))
+    monkeypatch.setattr(config, "MOST_VALUES", 1000)
+    with pytest.raises(ConfigError, match="its aliases make more than 1,000 values"):
+        config.read(str(path))
 
 
 @pytest.mark.parametrize("name", ["no_such", "", "../web"])

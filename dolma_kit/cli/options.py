@@ -66,7 +66,8 @@ def command_for(
         kept = inspect.Parameter.KEYWORD_ONLY
         extra["context"] = inspect.Parameter("context", kept, annotation=typer.Context)
     # Of arguments, the one that takes all that is left is last.
-    parameters = sorted({**flags, **extra}.values(), key=lambda p: p.name == "documents")
+    takes_rest = {name for name, field in fields.items() if _extra(field).get("argument") is True}
+    parameters = sorted({**flags, **extra}.values(), key=lambda p: p.name in takes_rest)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = inspect.getdoc(kind)
@@ -122,7 +123,7 @@ def _parameter(field: msgspec.structs.FieldInfo) -> inspect.Parameter:
     plain = _plain(field.type)
     annotation: Any
     if name := _extra(field).get("argument"):
-        metavar = "DOCS..." if name is True else name
+        metavar = _extra(field).get("metavar", "DOCS...") if name is True else name
         argument = typer.Argument(metavar=metavar, help=help_text, show_default=False)
         annotation = Annotated[(list[str] if name is True else str) | None, argument]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import sys
@@ -37,6 +38,9 @@ def view(
         raise ConfigError(
             "--token: 16 to 200 letters of A-Z, a-z, 0-9, _ and -; none at all gives a new one"
         )
+    if not os.path.isfile(run):
+        what = "a folder: name the run.yaml in it" if os.path.isdir(run) else "no file"
+        raise ConfigError(f"--run {run} is {what}")
     from dolma_kit.viewing.server import serve
 
     def started(address: str) -> None:

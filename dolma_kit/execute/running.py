@@ -391,4 +391,5 @@ def _source(unit: Unit) -> str | None:
     """Where the first input of a unit lies, seen from the folder that notes it."""
     if not unit.inputs or files.is_remote(unit.inputs[0]):
         return unit.inputs[0] if unit.inputs else None
-    return os.path.relpath(unit.inputs[0], unit.folder)
+    place = os.path.relpath(unit.inputs[0], unit.folder)
+    return os.fsencode(place).decode("utf-8", "replace")  # JSON has no names that are no Unicode

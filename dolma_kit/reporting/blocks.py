@@ -6,11 +6,13 @@ mask what looks like personal data.
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dolma_kit.markup import attribute, counted, escaped
+from dolma_kit.reporting import numbers
 from dolma_kit.reporting.answers import Missing
 from dolma_kit.reporting.redaction import redacted
 
@@ -84,7 +86,20 @@ def _plain(caption: str) -> str:
         inside = (inside or c == "<") and c != ">"
         if not inside and c != ">":
             out.append(c)
-    return "".join(out)[:120]
+    return html.unescape("".join(out))[:120]
+
+
+def percent(share: float | None) -> str:
+    """As `numbers.percent`, in HTML: it may say `<`."""
+    return escaped(numbers.percent(share))
+
+
+def part(n: float | None, of: float | None) -> str:
+    return escaped(numbers.part(n, of))
+
+
+def probability(p: float) -> str:
+    return escaped(numbers.probability(p))
 
 
 def text(value: str, most: int = MOST_CHARACTERS, *, mono: bool = False) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +27,7 @@ from dolma_kit.reporting.facts import FACTS
 from dolma_kit.reporting.facts.composition import total
 from dolma_kit.reporting.facts.measured import Blocks, Fact, bullets
 from dolma_kit.reporting.numbers import size
+from dolma_kit.reporting.reading import first_documents, limits
 
 PLACE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data_card.yaml")
 
@@ -49,6 +51,7 @@ WORDS = {
     "pii": "personal data",
 }
 _EXAMPLE = "motivation-purpose"
+MOST_PARTIAL = 6  # of what is, by name
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +91,8 @@ def read_answers(path: str) -> dict[str, str]:
     _require_questions(values, path)
     for key, value in values.items():
         if not isinstance(value, str) or not value.strip():
-            raise ConfigError(f"{path}: {key} is {value!r}, not a text: put it in quotes")
+            said = reprlib.repr(value)
+            raise ConfigError(f"{path}: {key} is {said}, not a text: put it in quotes")
     return values
 
 
@@ -144,9 +148,9 @@ def _head(report: Report) -> Blocks:
         f"# Data card: {markdown.text(report.title) or 'a corpus'}",
         *([f"In short: {', '.join(figures)}."] if figures else []),
         *(
-            ["It is partial: some of what it was made of has only the first documents."]
-            if any(one.partial and not one.stage.startswith("stats ") for one in report.stages)
-            else []
+            f"**Partial: made of the {first_documents(limit)} only**: "
+            f"{markdown.codes(made, MOST_PARTIAL)}."
+            for limit, made in limits(report).items()
         ),
         "The questions are those of *Datasheets for Datasets* (Gebru et al. 2021), which the data "
         "sheet of Dolma (Soldaini et al. 2024) answers, too. What people say is quoted; all else "

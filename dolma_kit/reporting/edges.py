@@ -90,7 +90,8 @@ class EdgeFinder:
     def _nearest(self, found: StreamValues, one: Threshold) -> Sides:
         values = found.values[one.value]
         passes = _HOLDS[one.operator](values, one.number)
-        distance = np.abs(values - one.number)
+        with np.errstate(over="ignore"):  # infinitely far is far enough
+            distance = np.abs(values - one.number)
         is_known = ~np.isnan(values)
         return (
             _smallest(distance, is_known & passes, self._n_examples),
@@ -208,7 +209,9 @@ def _edge(
     values = found.values[one.value]
     known = values[~np.isnan(values)]
     n_passing = int(np.count_nonzero(_HOLDS[one.operator](known, one.number)))
-    spread = float(np.ptp(known)) if len(known) else 0.0
+    with np.errstate(over="ignore"):
+        spread = float(np.ptp(known)) if len(known) else 0.0
+        distance = np.abs(known - one.number)
     width = NEAR * (abs(one.number) or spread)
     bounds, counts = _histogram(known, one.number)
     passing, failing = (
@@ -218,7 +221,7 @@ def _edge(
         rule=one.rule, column=one.value, operator=one.operator, threshold=one.number,
         documents=len(values), without=len(values) - len(known), passing=n_passing,
         failing=len(known) - n_passing,
-        within=int(np.count_nonzero(np.abs(known - one.number) <= width)),
+        within=int(np.count_nonzero(distance <= width)),
         histogram=counts, bounds=bounds, files_read=len(found.files), files=found.n_files,
         pass_examples=passing, fail_examples=failing,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dolma_kit.markup import attribute
+from dolma_kit.reporting.redaction import redacted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,8 +108,8 @@ def columns(text: str) -> int:
 
 
 def label(text: str, most: int = 26, *, tail: int = 0, empty: str = "(no name)") -> str:
-    """A text of a corpus as a label: short, on one line, of nothing but what is seen. Of one that
-    is too long `tail` letters of the end stay.
+    """A text of a corpus as a label: short, on one line, of nothing but what is seen, personal data
+    masked. Of one that is too long `tail` letters of the end stay.
 
     >>> label("a\\x00b\\u202e\\n c"), label("x" * 30, 8), label("length >= 50", 9, tail=5)
     ('ab c', 'xxxxxxx…', 'len…>= 50')
@@ -117,7 +118,7 @@ def label(text: str, most: int = 26, *, tail: int = 0, empty: str = "(no name)")
     """
     head = text[: 8 * most]
     seen = "".join(" " if c in "\t\n\r" else c for c in head if _is_seen(c))
-    seen = " ".join(seen.split())
+    seen = redacted(" ".join(seen.split()))
     if not seen:
         return empty
     if columns(seen) <= most and len(text) <= 8 * most:
@@ -242,7 +243,9 @@ def _ours(tag: str, used: set[str], name: str) -> str:
 def framed(
     body: str, name: str, title: str, description: str, *, width: float, height: float
 ) -> str:
-    """SVG of some points as a picture in a box of its own, with its name and what it shows."""
+    """SVG of some points as a picture in a box of its own, with its name and what it shows, which
+    are masked once more."""
+    title, description = redacted(title), redacted(description)
     shown = width * PIXELS_PER_POINT
     return (
         f'<div class=drawn tabindex=0 role=region aria-label="{attribute(title)}">'

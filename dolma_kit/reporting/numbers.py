@@ -19,6 +19,17 @@ def count(n: float | None) -> str:
     return NONE if n is None else f"{round(n):,}"
 
 
+def integer(value: object) -> int | None:
+    """A number of a file that others may have written; None for what is none.
+
+    >>> integer(3), integer("3"), integer(True), integer(10**400)
+    (3, None, None, None)
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if abs(value) < 1 << 63 else None
+
+
 def size(n_bytes: float | None) -> str:
     """
     >>> size(999), size(217_211_658), size(1e9)

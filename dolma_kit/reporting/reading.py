@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Corpus, Report
+from dolma_kit.reporting.numbers import integer
 
 #: of many corpora those that went in and the mixed ones come first
 MOST_CORPORA = 8
+_LIMIT = re.compile(r" --limit (\d{1,18})(?= |$)")
 
 
 class Section(NamedTuple):
@@ -72,6 +76,45 @@ def section(
             body += blocks.unreadable(f"{statistic} of {one.corpus.name or blocks.NO_NAME}")
     body += missing(report, id_, is_measured=bool(readable))
     return Section(id_, title, body, bool(readable))
+
+
+def limits(report: Report) -> dict[int | None, list[str]]:
+    """What of a report was made of the first documents only, by how many of them (None where that
+    is not known): stages, and the statistics of corpora that are shown."""
+    found: dict[int | None, list[str]] = {}
+    partial = {one.folder: one for one in report.stages if one.partial}
+    for one in partial.values():
+        if not one.stage.startswith("stats "):
+            found.setdefault(_limit(one.config), []).append(f"{one.stage} in {one.folder}")
+    for corpus in report.corpora:
+        for name, answer in corpus.answers.items():
+            stage = partial.get(os.path.normpath(f"{corpus.folder}/{name}"))
+            asked = _LIMIT.search(_command(answer))
+            limit = int(asked[1]) if asked else _limit(stage.config) if stage else None
+            if asked or stage:
+                found.setdefault(limit, []).append(f"{name} of {corpus.name}")
+    return found
+
+
+def first_documents(limit: int | None) -> str:
+    """
+    >>> first_documents(1), first_documents(2000), first_documents(None)
+    ('first document', 'first 2,000 documents', 'first documents')
+    """
+    if limit == 1:
+        return "first document"
+    return "first documents" if limit is None else f"first {limit:,} documents"
+
+
+def _limit(config: Mapping[str, Any]) -> int | None:
+    return integer(config.get("limit"))
+
+
+def _command(answer: Any) -> str:
+    """The command of an answer, which may be of any form."""
+    about = answer.get("about") if isinstance(answer, dict) else None
+    command = about.get("command") if isinstance(about, dict) else None
+    return command if isinstance(command, str) else ""
 
 
 def missing(report: Report, id_: str, *, is_measured: bool) -> str:

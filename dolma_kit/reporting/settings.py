@@ -52,13 +52,13 @@ class Report(Options, frozen=True, kw_only=True):
         Meta(description="YAML with answers to the data card's questions, by their keys."),
     ] = None
     watts_per_core: Annotated[
-        float, Meta(description="Of a core at work, where no counter tells.", gt=0)
+        float, Meta(description="Of a core at work, where no counter tells.", gt=0, le=10_000)
     ] = 10.0
     pue: Annotated[
-        float, Meta(description="Energy of the building by that of its devices.", ge=1)
+        float, Meta(description="Energy of the building by that of its devices.", ge=1, le=10)
     ] = 1.0
     kg_per_kwh: Annotated[
-        Annotated[float, Meta(ge=0)] | None,
+        Annotated[float, Meta(ge=0, le=10)] | None,
         Meta(description="Carbon intensity of the power (default: no carbon is told)."),
     ] = None
     top: Annotated[Count, Meta(description="Of n-grams, domains and clusters measured now.")] = 20

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dolma_kit import attribute_files, attributes
+from dolma_kit import attribute_files, attributes, decisions
 from dolma_kit.attributes import Kind
 from dolma_kit.errors import DataError, VerificationError
 from dolma_kit.filtering import Expression, FilterError
@@ -58,16 +58,9 @@ class StreamValues:
 def files_of(book: Book, stream: str) -> list[StreamFile]:
     """The files that a mix read for a stream, by name."""
     found: dict[str, StreamFile] = {}
-    # Where sizes were surveyed first, the choice is noted with what they were written to.
-    for phase in ("surveying", "choosing"):
-        prefix = f"{phase} {stream} "
-        for record in book.records:
-            if record.phase != phase or not record.unit.startswith(prefix):
-                continue
-            src = record.unit.removeprefix(prefix)
-            if record.source is not None and src not in found:
-                (shard,) = find([os.path.normpath(os.path.join(book.folder, record.source))])
-                found[src] = StreamFile(shard, src)
+    for src, path in decisions.files_of(book.records, stream).items():
+        (shard,) = find([os.path.normpath(os.path.join(book.folder, path))])
+        found[src] = StreamFile(shard, src)
     return [found[src] for src in sorted(found, key=os.fsencode)]
 
 

@@ -43,6 +43,9 @@ class Places(NamedTuple):
     offsets: NDArray[np.int64]
     n_tokens: NDArray[np.int64]
 
+    def first(self, n: int) -> Places:
+        return Places(*(column[:n] for column in self))
+
 
 @dataclass(frozen=True)
 class PhraseSearch:
@@ -223,6 +226,13 @@ def _ranges(
         (int(last[i]), low + first + int(begins[i]), low + first + int(ends[i]))
         for i in found.tolist()
     ]
+
+
+def document_starts(shard: Shard, places: Places) -> NDArray[np.int64]:
+    """The first tokens of the documents that hold places, each once, counted in their part."""
+    documents = np.unique(shard.documents_at(places.tokens))
+    starts: NDArray[np.int64] = np.where(documents > 0, shard.ends[documents - 1], 0)
+    return shard.about.first + starts
 
 
 def occurrences(shard: Shard, places: Places, lengths: NDArray[np.int64]) -> list[Occurrence]:

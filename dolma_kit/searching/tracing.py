@@ -14,11 +14,16 @@ import numpy as np
 
 from dolma_kit import files
 from dolma_kit.order.asking import phrases
-from dolma_kit.order.asking.phrases import LIMIT, Occurrence
+from dolma_kit.order.asking.phrases import LIMIT, Found, Occurrence
 from dolma_kit.order.asking.vocabulary import Vocabulary
 from dolma_kit.searching import index
 from dolma_kit.searching.patterns import LONGEST, Pattern, Spelling
-from dolma_kit.searching.phrases import PhraseSearch, has_silent_ids, occurrences
+from dolma_kit.searching.phrases import (
+    PhraseSearch,
+    document_starts,
+    has_silent_ids,
+    occurrences,
+)
 
 if TYPE_CHECKING:
     from dolma_kit.order.answers import TextAnswer
@@ -31,7 +36,7 @@ def trace_text(
     """As `order.asking.phrases.trace_text`, with the indexes that there are."""
     known = IndexedFiles(run)
     return phrases.trace_text(
-        run, text, limit=limit, until=until, workers=workers, known=known.occurrences
+        run, text, limit=limit, until=until, workers=workers, known=known.found
     )
 
 
@@ -57,10 +62,8 @@ class IndexedFiles:
                     found[folder] = one
         return found
 
-    def occurrences(
-        self, file: int, needle: bytes, vocabulary: Vocabulary
-    ) -> list[Occurrence] | None:
-        """The occurrences in a file by its index; None where it has none."""
+    def found(self, file: int, needle: bytes, vocabulary: Vocabulary, most: int) -> Found | None:
+        """What is in a file by its index; None where it has none."""
         path = self._run.files[file].path
         there = self._indexes.get(os.path.dirname(path))
         name = os.path.basename(path)
@@ -72,8 +75,12 @@ class IndexedFiles:
             return None
         search = PhraseSearch(Pattern(needle), self._spelling)
         lengths = np.diff(vocabulary.offsets)
-        found = []
+        n, documents = 0, [np.zeros(0, np.int64)]
+        first: list[Occurrence] = []
         for shard in there.shards:
             if shard.about.part == name:
-                found += occurrences(shard, search.find(shard), lengths)
-        return found
+                places = search.find(shard)
+                n += len(places.tokens)
+                documents.append(document_starts(shard, places))
+                first += occurrences(shard, places.first(most - len(first)), lengths)
+        return Found(n, len(np.unique(np.concatenate(documents))), first)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+MOST_BYTES = 60_000  # of an address; the server takes 64 kB, a browser's own headers included
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -60,6 +62,14 @@ class Addresses:
         keys += [("tokens_at", tokens_at)] if tokens_at else []
         keys += [("seen", seen)] if seen else []
         return self.documents + _query(keys)
+
+    def no_page(self, doc_id: str) -> str | None:
+        """Why a document has no page of its own; None for one that has."""
+        if not doc_id:
+            return "its id is empty, which no address can ask for"
+        if len(self.document(doc_id)) > MOST_BYTES:
+            return "its id is too long for an address; `dolma-kit trace doc` takes it"
+        return None
 
     def phrase(self, text: str, *, limit: int | None = None) -> str:
         keys: list[tuple[str, object]] = [("q", text)]

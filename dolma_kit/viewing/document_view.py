@@ -9,7 +9,7 @@ from dolma_kit.errors import DolmaKitError
 from dolma_kit.markup import N_COLOURS, attribute, counted, escaped
 from dolma_kit.viewing import document_parts as parts
 from dolma_kit.viewing import highlighting, sightings
-from dolma_kit.viewing.addresses import Addresses
+from dolma_kit.viewing.addresses import MOST_BYTES, Addresses
 from dolma_kit.viewing.asked import Refused, line_of, number, shortened
 from dolma_kit.viewing.copies import MOST_TOKENS, Copy, Texts, Traced, texts_of, traced
 from dolma_kit.viewing.stored import Attributes, Column, attributes_of
@@ -17,7 +17,6 @@ from dolma_kit.viewing.viewed import Viewed
 
 SHOWN_CHARACTERS = 20_000
 SHOWN_COPIES = 20
-MOST_ID_CHARACTERS = 4000
 HUGE = 1 << 60
 
 STYLE = (
@@ -69,7 +68,7 @@ class Asked:
 def answer(viewed: Viewed, query: Mapping[str, str], shown: Sequence[str]) -> str:
     """The page of a document, or without an id the form; `shown` are all values of `show`."""
     if not query.get("id"):
-        return _form_page(viewed)
+        return _form_page(viewed, is_empty="id" in query)
     names = [name for value in shown for name in value.split(",") if name]
     asked = Asked(
         id=query["id"],
@@ -79,11 +78,6 @@ def answer(viewed: Viewed, query: Mapping[str, str], shown: Sequence[str]) -> st
         seen=number(query, "seen", 0, least=0, most=HUGE),
         show=list(dict.fromkeys(names)) if shown else None,
     )
-    if len(asked.id) > MOST_ID_CHARACTERS:
-        raise Refused(
-            f"an id of {len(asked.id):,} characters: at most {MOST_ID_CHARACTERS:,} are looked for",
-            400,
-        )
     found = traced(viewed, asked.id)
     if asked.copy > len(found.copies):
         raise Refused(f"mix={asked.copy}: there are {len(found.copies)} documents of this id", 404)
@@ -94,12 +88,21 @@ def answer(viewed: Viewed, query: Mapping[str, str], shown: Sequence[str]) -> st
     return viewed.shell.page(title, main, place="document", style=STYLE + style)
 
 
-def _form_page(viewed: Viewed) -> str:
+def _form_page(viewed: Viewed, *, is_empty: bool) -> str:
+    told = "<p class=told>Documents whose id is empty cannot be asked for.</p>" if is_empty else ""
     main = (
         "<h1>A document by its id</h1><p class=soft>When it was seen or why never, as the tokens "
-        f"have it and as it was before the mix.</p>{form(viewed)}"
+        f"have it and as it was before the mix.</p>{told}{form(viewed)}"
     )
     return viewed.shell.page("Document", main, place="document")
+
+
+def linked(to: Addresses, doc_id: str) -> str:
+    """The id of a document, which leads to its page; where it has none, why."""
+    name = f"<bdi>{escaped(doc_id)}</bdi>"
+    if (why := to.no_page(doc_id)) is not None:
+        return f"{name} <span class='soft small'>(no page: {why})</span>"
+    return f'<a href="{attribute(to.document(doc_id))}">{name}</a>'
 
 
 def form(viewed: Viewed, doc_id: str = "") -> str:
@@ -107,7 +110,7 @@ def form(viewed: Viewed, doc_id: str = "") -> str:
     return (
         f"<form action='{viewed.addresses.documents}'><label for=id>Document id</label><input "
         f'id=id type=text name=id value="{attribute(doc_id)}" required autocomplete=off '
-        f"spellcheck=false maxlength={MOST_ID_CHARACTERS}><button>Show</button></form>"
+        f"spellcheck=false maxlength={MOST_BYTES}><button>Show</button></form>"
     )
 
 

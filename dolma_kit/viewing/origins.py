@@ -111,12 +111,8 @@ class Mix:
     def _read(self) -> dict[tuple[str, str], str]:
         """(stream, src) -> the file that it is."""
         found = ledger.read(self.folder)
-        read = {}
-        for record in found[1] if found else []:
-            if record.phase == "choosing" and record.source is not None:
-                stream, _, src = record.unit.removeprefix("choosing ").partition(" ")
-                read[stream, src] = _seen_from(self.folder, record.source)
-        return read
+        read = decisions.read_files(found[1] if found else [])
+        return {key: _seen_from(self.folder, source) for key, source in read.items()}
 
     def stream_of(self, path: str) -> str | None:
         """The stream whose output a file is, by its name; None where that does not tell."""

@@ -13,6 +13,7 @@ from dolma_kit.searching.tracing import trace_text
 from dolma_kit.viewing import sightings
 from dolma_kit.viewing.asked import Refused, line_of, number
 from dolma_kit.viewing.contexts import Context, context_of
+from dolma_kit.viewing.document_view import linked
 from dolma_kit.viewing.shell import MOST_PHRASE_CHARACTERS
 from dolma_kit.viewing.sightings import NEVER
 from dolma_kit.viewing.viewed import Viewed
@@ -87,11 +88,9 @@ def _numbers(viewed: Viewed, found: TextAnswer) -> str:
         if step is not None:
             pairs.append((name, f"<a href='{viewed.addresses.step(step)}'>{step:,}</a>"))
     of_listed = len(found.hits) < found.occurrences and found.first_step is not None
-    note = (
-        f"<p class='soft small'>Steps are those of the {len(found.hits):,} occurrences that are "
-        "listed.</p>"
-        if of_listed else ""
-    )  # fmt: skip
+    n = len(found.hits)
+    those = "one occurrence that is" if n == 1 else f"{n:,} occurrences that are"
+    note = f"<p class='soft small'>Steps are those of the {those} listed.</p>" if of_listed else ""
     made = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in pairs)
     return f"<dl class=numbers>{made}</dl>{note}"
 
@@ -101,7 +100,7 @@ def _hit(viewed: Viewed, hit: Hit, context: Context | None) -> str:
     place = hit.src if hit.line is None else f"{hit.src}:{hit.line}"
     name = f"<bdi>{escaped(hit.id)}</bdi>"
     if hit.line is not None:
-        name = f'<a href="{attribute(to.document(hit.id))}">{name}</a>'
+        name = linked(to, hit.id)
     source = f"<bdi>{escaped(hit.source)}</bdi>, " if hit.source else ""
     if hit.never is not None:
         seen = f"never seen: {NEVER[hit.never]}"

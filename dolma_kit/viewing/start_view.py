@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dolma_kit import decisions
-from dolma_kit.errors import DolmaKitError
-from dolma_kit.markup import attribute, counted, escaped
+from dolma_kit import decisions, parquet
+from dolma_kit.errors import BrokenFile, DolmaKitError
+from dolma_kit.markup import counted, escaped
 from dolma_kit.order.documents import DocumentTable
 from dolma_kit.viewing import document_view, phrase_view, shell, step_view
 from dolma_kit.viewing.asked import Refused, line_of
+from dolma_kit.viewing.document_view import linked
 from dolma_kit.viewing.viewed import Viewed
 
 if TYPE_CHECKING:
@@ -137,11 +138,13 @@ def _documents(viewed: Viewed, run: Run) -> str:
         for doc_id, source in _some_ids(run):
             said = f" <span class=soft>{escaped(source)}</span>" if source else ""
             links.append(_link(viewed, doc_id) + said)
-        for doc_id, rule in _some_removed(viewed):
+        removed, faults = _some_removed(viewed)
+        for doc_id, rule in removed:
             said = f" <span class=soft>removed by</span> <code><bdi>{escaped(rule)}</bdi></code>"
             links.append(_link(viewed, doc_id) + said)
+        links += map(_fault, faults)
     except (DolmaKitError, OSError) as error:
-        links.append(f"<span class=soft><bdi>{escaped(line_of(error))}</bdi></span>")
+        links.append(_fault(line_of(error)))
     listed = "".join(f"<li>{link}</li>" for link in links)
     return (
         "<section><h2>What became of a document?</h2><p class=soft>When it was seen or why never, "
@@ -150,9 +153,12 @@ def _documents(viewed: Viewed, run: Run) -> str:
     )
 
 
+def _fault(line: str) -> str:
+    return f"<span class=soft><bdi>{escaped(line)}</bdi></span>"
+
+
 def _link(viewed: Viewed, doc_id: str) -> str:
-    address = attribute(viewed.addresses.document(doc_id))
-    return f'<a class=id href="{address}"><bdi>{escaped(doc_id)}</bdi></a>'
+    return f"<span class=id>{linked(viewed.addresses, doc_id)}</span>"
 
 
 def _some_ids(run: Run) -> list[tuple[str, str | None]]:
@@ -166,24 +172,31 @@ def _some_ids(run: Run) -> list[tuple[str, str | None]]:
     return []
 
 
-def _some_removed(viewed: Viewed) -> list[tuple[str, str]]:
-    """Ids of documents that a mix removed, the first by each of a few rules; only the begin of its
-    decisions is read."""
-    import pyarrow.parquet as pq
-
+def _some_removed(viewed: Viewed) -> tuple[list[tuple[str, str]], list[str]]:
+    """Ids of documents that a mix removed, the first by each of a few rules, and what could not be
+    read; only the begin of decisions is."""
     found: dict[str, str] = {}
+    faults = []
     for mix in viewed.origins.mixes[:2]:
         path = mix.place if mix.place.endswith(".parquet") else decisions.path_in(mix.place)
-        with pq.ParquetFile(path) as file:
-            if not file.num_row_groups:
-                continue
-            rows = file.read_row_group(0, columns=["id", "first"])
-        for doc_id, rule in zip(rows["id"].to_pylist(), rows["first"].to_pylist(), strict=True):
-            if rule is not None and rule not in found:
-                found[rule] = doc_id
-                if len(found) == EXAMPLE_RULES:
-                    break
-    return [(doc_id, rule) for rule, doc_id in found.items()]
+        try:
+            for doc_id, rule in _first_decisions(path):
+                if len(found) < EXAMPLE_RULES and rule is not None and doc_id is not None:
+                    found.setdefault(rule, doc_id)
+        except (DolmaKitError, OSError) as error:
+            faults.append(line_of(error))
+    return [(doc_id, rule) for rule, doc_id in found.items()], faults
+
+
+def _first_decisions(path: str) -> Iterator[tuple[str | None, str | None]]:
+    """(id, first rule) of the documents that stand first in decisions."""
+    with parquet.open_file(path) as file:
+        names = {"id", "first"}
+        if not names <= set(file.schema_arrow.names):
+            raise BrokenFile(path, "has no decisions of a mix")
+        if file.num_row_groups:
+            for rows in parquet.batches(file, path, row_groups=[0], columns=[*names]):
+                yield from zip(rows["id"].to_pylist(), rows["first"].to_pylist(), strict=True)
 
 
 def _phrases(viewed: Viewed) -> str:

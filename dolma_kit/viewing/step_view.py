@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dolma_kit.markup import attribute, counted, escaped
+from dolma_kit.markup import counted, escaped
 from dolma_kit.order.answers import DocumentPart, InstancePart
 from dolma_kit.order.asking import page as pieces
 from dolma_kit.viewing.addresses import Addresses
 from dolma_kit.viewing.asked import Refused, number, shortened, whole_number
+from dolma_kit.viewing.document_view import linked
 from dolma_kit.viewing.viewed import Viewed
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def answer(viewed: Viewed, step: str, query: Mapping[str, str]) -> str:
     def name(part: DocumentPart) -> str:
         if part.line is None:  # borders by EOS tokens: it has no id that could be asked for
             return f"<bdi>{escaped(part.id)}</bdi>"
-        return f'<a href="{attribute(to.document(part.id))}"><bdi>{escaped(part.id)}</bdi></a>'
+        return linked(to, part.id)
 
     title = f"Step {asked:,} of {run.n_steps:,}"
     parts = sum(len(parts) for _, parts in shown)

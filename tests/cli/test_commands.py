@@ -165,7 +165,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["tokenize", "--out", "o", "--tokenizer", "tiny.json"], "no documents"),
     (
         ["run"],
-        "no stages: a recipe names at least one of tag, dedupe, decontaminate, mix, tokenize",
+        "no stages: a recipe names at least one of extract, tag, dedupe, decontaminate, mix, "
+        "tokenize",
     ),
     (["run", "-c", "nowhere"], "no config 'nowhere': neither a file nor one of those"),
     (["run", "-c", "web"], "cannot read config web: "),
@@ -222,7 +223,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
             {"streams": [MIX["streams"][0] | {"attributes": [], "policies": ["pii_v1"]}]},
             "unknown mixer 'pii_v1'",
         ),
-        ("run", {"stages": [{"tagg": {}}]}, "stage 1 is {tagg}: write one of tag, dedupe"),
+        ("run", {"stages": [{"tagg": {}}]}, "stage 1 is {tagg}: write one of extract, tag, dedupe"),
         ("run", {"stages": [{"tag": {}, "mix": {}}]}, "stage 1 is {tag, mix}: write one of"),
         ("run", {"stages": [{}]}, "stage 1 is {}: write one of"),
         (

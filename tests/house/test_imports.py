@@ -81,6 +81,7 @@ LAYERS = [
         "order",
         "classifying",
         "language_models",
+        "extraction",
     },
     {"statistics", "searching"},
     {"recipe", "training"},

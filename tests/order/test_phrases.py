@@ -141,6 +141,29 @@ def test_the_normalizer_reads_the_phrase_too(tmp_path: Path, tokenizer: Path) ->
     assert phrases.trace_text(run, decomposed).occurrences == 1
 
 
+def test_of_occurrences_that_are_not_listed_there_is_no_object(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phrase may be one letter, and stand everywhere."""
+    monkeypatch.setattr(phrases, "BLOCK_TOKENS", 40)
+    run = open_run(write_run(tmp_path, tokenizer))
+    whole, made = phrases.trace_text(run, "e", limit=10**6), 0
+    original = phrases.Occurrence
+
+    def noted(*places: int) -> phrases.Occurrence:
+        nonlocal made
+        made += 1
+        return original(*places)
+
+    monkeypatch.setattr(phrases, "Occurrence", noted)
+    for limit in (-1, 0, 1, 3):
+        made = 0
+        answer = phrases.trace_text(run, "e", limit=limit)
+        assert (answer.occurrences, answer.documents) == (whole.occurrences, whole.documents)
+        assert answer.hits == whole.hits[: max(limit, 0)]
+        assert made <= max(limit, 0) * 4 < whole.occurrences  # 4 blocks at once
+
+
 def test_no_phrase(run_yaml: Path) -> None:
     with pytest.raises(ConfigError, match="an empty phrase is everywhere"):
         phrases.trace_text(open_run(run_yaml), "")

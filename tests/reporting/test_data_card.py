@@ -388,10 +388,29 @@ def test_an_answer_of_another_form_is_told_as_missing(example: Report) -> None:
 
 
 def test_partial_is_said_at_the_top(example: Report) -> None:
-    stages = [msgspec.structs.replace(example.stages[0], partial=True)]
-    card = data_card(msgspec.structs.replace(example, stages=stages))
-    assert "It is partial" in card.split("## Motivation")[0]
-    assert "It is partial" not in data_card(example)
+    stages = [msgspec.structs.replace(example.stages[0], partial=True, config={"limit": 5})]
+    about = {"about": {"command": "dolma-kit stats urls DOCS --limit 7"}}
+    corpora = [msgspec.structs.replace(example.corpora[0], answers={"urls": about})]
+    card = data_card(msgspec.structs.replace(example, stages=stages, corpora=corpora))
+    head = card.split("## Motivation")[0]
+    assert (
+        "**Partial: made of the first 5 documents only**: `dedupe in web/attributes/dup`." in head
+    )
+    assert "**Partial: made of the first 7 documents only**: `urls of what went in`." in head
+    assert "Partial" not in data_card(example)
+
+
+def test_what_others_wrote_may_lack_anything(example: Report) -> None:
+    """Addresses without a level, token counts that are texts."""
+    corpus = msgspec.structs.replace(
+        example.corpora[0], answers={"urls": {**example.corpora[0].answers["urls"], "levels": {}}}
+    )
+    tokens = [
+        msgspec.structs.replace(example.tokens[0], about={"documents": "1", "tokens": [], "x": 1})
+    ]
+    card = data_card(msgspec.structs.replace(example, corpora=[corpus], tokens=tokens))
+    assert "Tokens in `tokens`: –, of – documents" in answered(card, "composition-count")
+    assert "have no URL" in answered(card, "composition-missing")
 
 
 def test_answers_are_read(tmp_path: Path) -> None:
@@ -413,6 +432,8 @@ def test_answers_are_read(tmp_path: Path) -> None:
         ("motivation-purpose: 3", "motivation-purpose is 3, not a text"),
         ("motivation-purpose: no", "motivation-purpose is False, not a text"),
         ("motivation-purpose: [x]", r"motivation-purpose is \['x'\], not a text"),
+        ("motivation-purpose: 2001-13-45", "'2001-13-45' is no timestamp"),
+        ("motivation-purpose: &a [*a]", "is nested more than 100 deep"),
         ("motivation-purpose:", "motivation-purpose is None, not a text"),
         ("motivation-purpose: ' '", "motivation-purpose is ' ', not a text"),
         ("motivation-purpose: a\nmotivation-purpose: b", "stands twice"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 
 from dolma_kit.explaining import Funnel, RuleCount
@@ -72,6 +73,9 @@ DRAWINGS = {
     "a length": lambda name: histograms.lengths(
         name, "Lengths", "words", [Spread("a", [7], [1], 7, [])]
     ),
+    "empty texts": lambda name: histograms.lengths(
+        name, "Lengths", "words", [Spread("a", [0], [7], 0, [Peak(1, 0, 7)])]
+    ),
     "years": lambda name: histograms.years(name, "Years", [(ODD, {2019: 3, 2023: 1}), ("b", {})]),
     "sizes": lambda name: histograms.sizes(name, "Sizes", [(ODD, {"2": 9, "3-4": 1}), ("b", {})]),
     "points": lambda name: points.points(
@@ -80,6 +84,22 @@ DRAWINGS = {
     "exposure": lambda name: exposure(name, "Exposure", _SEEN, [ODD]),
     "a step": lambda name: exposure(name, "Exposure", _SEEN[:1], [ODD]),
 }  # fmt: skip
+#: what a damaged answer, or a threshold that nobody means, gives
+DAMAGED = {
+    "an edge far away": lambda name: histograms.edge(
+        name, "An edge", msgspec.structs.replace(_EDGE, threshold=1e308)
+    ),
+    "an edge of nothing": lambda name: histograms.edge(
+        name, "An edge", msgspec.structs.replace(_EDGE, threshold=-1e308, histogram=[], bounds=[])
+    ),
+    "an edge without end": lambda name: histograms.edge(
+        name, "An edge", msgspec.structs.replace(_EDGE, bounds=[-1.7e308, -1e308, 1e308, 1.7e308])
+    ),
+    "damaged lengths": lambda name: histograms.lengths(
+        name, "Lengths", "words", [Spread("a", [-9, -3, 5], [1, -2], -3, [Peak(1, -9, 7)])]
+    ),
+    "no lengths": lambda name: histograms.lengths(name, "L", "words", [Spread("a", [], [], 0, [])]),
+}
 
 
 @pytest.fixture(scope="module", params=sorted(DRAWINGS))
@@ -140,6 +160,23 @@ def test_figures_are_in_no_others_way(drawn: tuple[str, str]) -> None:
     for one, known in zip((first, second), ids, strict=True):
         assert set(re.findall(r'(?:url\(|href=")#([^")]+)', one)) <= known
     assert second.replace("two-", "one-") == first
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_is_damaged_is_drawn(name: str) -> None:
+    (svg,) = _tree(DAMAGED[name]("one")).iter("svg")
+    assert "Inf" not in ET.tostring(svg, "unicode")
+
+
+def test_personal_data_is_masked() -> None:
+    mail, host = "ann@corp.example.com", "10.0.0.1"
+    drawn = stacks.stacks("s", f"From {host}", [(mail, {host: 1.0, mail: 2.0})], [mail, host])
+    drawn += points.points("p", f"Of {mail}", [host, "b"], [(mail, [0.5, 0.1])])
+    drawn += exposure("e", "Exposure", _SEEN, [mail, f"a name of a host, {host}"])
+    assert mail not in drawn
+    assert host not in drawn
+    assert "|||IP_ADDRESS|||" in drawn
+    assert figures.label(mail[:16] + "\u200b" + mail[16:]) == "|||EMAIL_ADDRESS|||"
 
 
 def test_it_stays_within_its_box(drawn: tuple[str, str]) -> None:

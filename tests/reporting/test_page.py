@@ -16,6 +16,7 @@ import pytest
 
 from dolma_kit.reporting.answers import Report
 from dolma_kit.reporting.page import report_page
+from dolma_kit.reporting.sections import overview
 from dolma_kit.reporting.sections.comparisons import wimbd
 
 from . import example
@@ -189,6 +190,75 @@ def test_no_text_of_a_corpus_does_anything(hostile_text: str) -> None:
     assert not re.search("[\u202e\0\ud800-\udfff]", hostile_text)
     assert len(hostile_text) < 5_000_000
     assert "U+202E" in hostile_text
+
+
+def test_what_is_partial_is_said_in_the_head(whole: Report, page: Parsed) -> None:
+    assert "Partial" not in page.words[""]
+    stages = [
+        msgspec.structs.replace(one, partial=True, config={**one.config, "limit": limit})
+        for one, limit in zip(whole.stages, (1, 2000, 2000, None), strict=False)
+    ]
+    about = {"about": {"command": "dolma-kit stats pii DOCS --limit 7 --top 3"}}
+    corpus = msgspec.structs.replace(whole.corpora[0], answers={"pii": about}, folder=None)
+    changed = msgspec.structs.replace(whole, stages=stages, corpora=[corpus])
+    said = Parsed(overview.head(changed)).words[""]
+    first = stages[0]
+    assert f"made of the first document only: {first.stage} in {first.folder}." in said
+    assert f"made of the first 2,000 documents only: {stages[1].stage} in " in said
+    assert "made of the first documents only: " in said
+    assert "made of the first 7 documents only: pii of what went in." in said
+
+
+def test_partial_statistics_are_said_where_they_are_shown(whole: Report) -> None:
+    (pii,) = [s for s in whole.stages if s.folder == "statistics/sources/pii"]
+    pii = msgspec.structs.replace(pii, partial=True, config={**pii.config, "limit": 5})
+    for corpora, is_said in ((whole.corpora, True), ([], False)):
+        shown = msgspec.structs.replace(whole, stages=[pii], corpora=corpora)
+        said = "Partial: made of the first 5 documents only: pii of what went in."
+        assert (said in Parsed(overview.head(shown)).words[""]) == is_said
+
+
+def test_small_shares_are_whole_html(whole: Report) -> None:
+    """`< 0.001 %` and `< 1e-300` are no tags, in captions and their names neither."""
+    rare = msgspec.structs.replace(whole.composition[0], token_share=1e-7)
+    many = example.many(whole)
+    text = report_page(
+        msgspec.structs.replace(
+            many, composition=[rare], corpora=many.corpora[:1], mixes=[], stages=[]
+        )
+    )
+    assert "&lt; 0.001 %" in text
+    assert "&lt; 1e-300" in text
+    assert not re.search(r"<[\s\d]", text)
+    pii = dict(whole.corpora[0].answers["contamination"], missing_rate=1e-7)
+    corpus = msgspec.structs.replace(whole.corpora[0], answers={"contamination": pii})
+    page = Parsed(report_page(msgspec.structs.replace(example.NOTHING, corpora=[corpus])))
+    assert any("< 0.001 %" in label for label in page.all("aria-label"))
+    assert "(< 0.001 %)" in page.words["contamination"]
+
+
+def test_commands_are_quoted(whole: Report) -> None:
+    """A folder's name is no second command."""
+    name = "a b; touch pwned"
+    edge = msgspec.structs.replace(whole.mixes[0].streams[0].edges[0], column=name)
+    stream = msgspec.structs.replace(whole.mixes[0].streams[0], edges=[edge])
+    changed = msgspec.structs.replace(
+        example.NOTHING,
+        composition=whole.composition,
+        mixes=[msgspec.structs.replace(whole.mixes[0], folder=name, streams=[stream])],
+        runs=[msgspec.structs.replace(whole.runs[0], run=name)],
+        similarities=[msgspec.structs.replace(whole.similarities[0], names=[name, "b"])],
+    )
+    page = Parsed(report_page(changed))
+    for section, command in {
+        "composition": "dolma-kit mix composition --from 'a b; touch pwned'",
+        "funnel": "dolma-kit mix funnel --from 'a b; touch pwned' --json",
+        "edges": "dolma-kit mix sweep DOCS --column 'a b; touch pwned'",
+        "overlap": "dolma-kit stats overlap 'a b; touch pwned' b",
+        "order": "dolma-kit trace exposure --run 'a b; touch pwned' --at ",
+    }.items():
+        assert command in page.words[section]
+    assert "trace exposure --run 'a b; touch pwned'" in page.words["composition"]
 
 
 def test_the_reference_is_as_printed() -> None:

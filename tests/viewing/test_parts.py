@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dolma_kit
+from dolma_kit import decisions, ledger
 from dolma_kit.decoding import Fields
 from dolma_kit.errors import ConfigError, MissingInput, VerificationError
 from dolma_kit.order.asking.vocabulary import vocabulary_of
@@ -106,6 +107,25 @@ def test_places_of_all_documents_are_found(run: Run, made: Path) -> None:
         mix.source(None, "documents/a.jsonl.gz")
     with pytest.raises(ConfigError, match="does not say where it read nothing"):
         mix.source("web", "nothing")
+
+
+def test_files_of_a_mix_with_a_budget_are_found(tmp_path: Path) -> None:
+    """What is chosen depends on all files, so that its records name the first of them."""
+    streams = []
+    for source in "ab":
+        lines = [json.dumps({"id": f"{source}-{i}", "text": "x" * 40}) + "\n" for i in range(9)]
+        write(tmp_path / source / "documents/f.jsonl", lines)
+        output = {"path": str(tmp_path / "mixed"), "min_text_length": 1}
+        documents = [str(tmp_path / source)]
+        streams.append({"name": source, "documents": documents, "share": 0.5, "output": output})
+    dolma_kit.mix(streams=streams, budget={"bytes": 400}, workers=1, quiet=True)
+    found = ledger.read(str(tmp_path / "mixed"))
+    assert found is not None
+    for source in "ab":
+        files = decisions.files_of(found[1], source)
+        assert files == {"documents/f.jsonl": f"../{source}/documents/f.jsonl"}
+        path = Mix(str(tmp_path / "mixed")).source(source, "documents/f.jsonl")
+        assert path == f"{tmp_path}/{source}/documents/f.jsonl"
 
 
 def test_a_corpus_that_was_moved_is_found(made: Path, tmp_path: Path) -> None:

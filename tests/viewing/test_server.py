@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,6 +137,9 @@ def test_an_error_of_ours_goes_to_the_terminal(site: Site, monkeypatch: pytest.M
     assert "terminal" in answer.body
     assert "bug" not in answer.body
     assert "Traceback" not in answer.body
+    begun = time.monotonic()
+    while not said and time.monotonic() < begun + 5:  # it is written after the answer
+        time.sleep(0.01)
     assert [str(record.exc_info[1]) for record in said if record.exc_info] == [
         "a bug with /its/path"
     ]
@@ -163,6 +167,34 @@ def test_many_may_ask_at_the_same_time(site: Site) -> None:
     alone = [site.ask(path).body for path in paths]
     with ThreadPoolExecutor(8) as pool:
         assert [answer.body for answer in pool.map(site.ask, paths)] == alone
+
+
+def test_a_run_that_is_not_there_is_refused(
+    made: Path, tmp_path: Path, dolma_kit: RunCommand
+) -> None:
+    for path, said in ((tmp_path / "no.yaml", "no file"), (made.parent, "a folder: name the run")):
+        answer = dolma_kit("view", "--run", path)
+        assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+        assert f"--run {path} is {said}" in answer.err
+
+
+def test_a_run_that_is_broken_is_a_page(made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run.yaml"
+    with serving(run) as site:
+        for text in ("created: 2001-13-45\n", "x: &a [*a]\n"):
+            run.write_text(made.read_text() + text)
+            assert "run.yaml" in site.get(site.to.start).text
+            assert "run.yaml" in site.get(site.to.step(1), 409).text
+
+
+def test_decisions_that_were_cut_short_cost_no_other_example(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made.parent, tmp_path / "own")
+    path = tmp_path / "own/mixed/decisions.parquet"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with serving(tmp_path / "own/run.yaml") as site:
+        page = site.get(site.to.start)
+    assert "decisions.parquet: not a readable Parquet file" in page.text
+    assert len([link for link in page.links if "id=" in link]) == start_view.EXAMPLE_IDS
 
 
 def test_a_port_in_use_is_refused(made: Path, dolma_kit: RunCommand) -> None:

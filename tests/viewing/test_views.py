@@ -19,7 +19,7 @@ from dolma_kit.viewing import document_view
 from dolma_kit.viewing.sightings import NEVER, SHOWN
 from dolma_kit.viewing.step_view import SHOWN_INSTANCES
 from tests.conftest import WriteDocuments
-from tests.order.tiny_run import WEB, write_run
+from tests.order.tiny_run import WEB, write_ids, write_run
 
 from .conftest import FRUIT, LONG, documents
 from .sites import Parsed, Site, serving
@@ -99,7 +99,7 @@ def test_the_form_for_a_step_leads_to_its_address(site: Site) -> None:
         ("step/1?instance=99999999", 404, "step 1 has no instance 99999999"),
         ("document?id=nobody", 404, "no document 'nobody' among the"),
         ("document?id=%00", 404, "no document '\\x00' among the"),
-        ("document?id=" + "x" * 5000, 400, "an id of 5,000 characters"),
+        ("document?id=" + "x" * 50_000, 404, "no document 'xxx"),
         ("document?id=web-1&mix=2", 404, "there are 1 documents of this id"),
         ("document?id=web-1&at=-5", 400, "at=-5: a whole number"),
         ("phrase?q=" + "x" * 2001, 400, "a phrase of 2,001 characters"),
@@ -338,6 +338,37 @@ def test_a_phrase_is_what_trace_text_answers(site: Site, run: Run, phrase: str) 
         for step in {one.step for one in hit.seen}:
             assert any(f"/step/{step}?" in link for link in page.links)
     assert sum(tag == "b" for tag, _ in page.tags) == len(answer.hits)
+
+
+def test_steps_are_said_of_what_is_listed(tiny: tuple[Site, Run]) -> None:
+    site, _ = tiny
+    for limit, said in ((1, "one occurrence that is"), (2, "2 occurrences that are")):
+        page = site.get(site.to.phrase("the", limit=limit))
+        assert f"Steps are those of the {said} listed." in page.text
+
+
+def test_ids_that_no_address_can_hold(tmp_path: Path, tokenizer: Path) -> None:
+    """Those up to what the server takes have a page; of others it is said that they have none."""
+    path = write_run(tmp_path, tokenizer)
+    long, longer = "x" * 30_000, "ü" * 30_000
+    encode = json.loads(tokenizer.read_text())["model"]["vocab"]
+    documents = {one: [encode["f"]] * 3 + [0] for one in ("", long, longer)}
+    write_ids(tmp_path / "bare" / "a", documents)
+    keys = {"tokens": ["bare/a.npy"], "dtype": "uint32", "tokenizer": str(tokenizer)}
+    path = write_run(
+        tmp_path, tokenizer, eos_token_id=0, sequence_length=4, global_batch_size=3, epochs=1,
+        order={"kind": "sequential"}, **keys,
+    )  # fmt: skip
+    with serving(path) as site:
+        for page in (site.to.start, site.to.step(1), site.to.phrase("fff")):
+            shown = site.get(page)
+            links = [link for link in shown.links if "id=" in link]
+            assert links == [site.to.document(long)]
+            assert "its id is empty" in shown.text
+            assert "its id is too long for an address" in shown.text
+        assert "first seen at step 1" in site.get(site.to.document(long)).text
+        assert "id is empty cannot be asked for" in site.get(f"{site.to.documents}?id=").text
+        assert "cannot be asked for" not in site.get(site.to.documents).text
 
 
 def test_an_empty_phrase_shows_the_form(site: Site) -> None:

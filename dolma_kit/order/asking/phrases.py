@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,15 @@ class Occurrence:
     document: int
 
 
+class Found(NamedTuple):
+    """How often a phrase stands somewhere, in how many documents, and the first occurrences of it;
+    of the others there is nothing, as a phrase may be as short as a space."""
+
+    n: int
+    n_documents: int
+    first: list[Occurrence]
+
+
 @dataclass(frozen=True)
 class Block:
     """Whole documents of one file: tokens [bounds[0], bounds[-1]), a document between two."""
@@ -49,8 +58,9 @@ class Block:
     bounds: NDArray[np.int64]
 
 
-#: the occurrences of a needle in a file of the run, by its number; None where it has to be read
-Known = Callable[[int, bytes, Vocabulary], "list[Occurrence] | None"]
+#: what is found of a needle in a file of the run, by its number, with so many of the first
+#: occurrences; None where it has to be read
+Known = Callable[[int, bytes, Vocabulary, int], Found | None]
 
 
 def trace_text(
@@ -60,7 +70,7 @@ def trace_text(
     limit: int = LIMIT,
     until: int | None = None,
     workers: int = 1,
-    known: Known = lambda file, needle, vocabulary: None,
+    known: Known = lambda file, needle, vocabulary, most: None,
 ) -> TextAnswer:
     """The answer of `trace text`: all occurrences counted, the first `limit` of them with their
     documents and steps; sightings after step `until` do not count. `known` may have an index.
@@ -72,20 +82,20 @@ def trace_text(
     if not needle:
         raise ConfigError("an empty phrase is everywhere: give some text")
     vocabulary = run.vocabulary
-    n_found, n_documents = 0, 0
+    n_found, n_documents, limit = 0, 0, max(limit, 0)
     shown: list[tuple[int, Occurrence]] = []
     with ThreadPoolExecutor(workers) as pool:
         for file in _files(run):
-            indexed = known(file, needle, vocabulary)
-            parts: Iterator[list[Occurrence]] = (
-                _read(run, file, vocabulary, needle, pool, workers)
+            indexed = known(file, needle, vocabulary, limit - len(shown))
+            parts: Iterator[Found] = (
+                _read(run, file, vocabulary, needle, limit - len(shown), pool, workers)
                 if indexed is None
                 else iter((indexed,))
             )
             for found in parts:
-                n_found += len(found)
-                n_documents += len({one.document for one in found})
-                shown += [(file, one) for one in found[: max(0, limit - len(shown))]]
+                n_found += found.n
+                n_documents += found.n_documents
+                shown += [(file, one) for one in found.first[: limit - len(shown)]]
     hits = _hits(run, shown, len(needle), until)
     steps = [s.step for hit in hits for s in hit.seen]
     return TextAnswer(
@@ -103,13 +113,17 @@ def _read(
     file: int,
     vocabulary: Vocabulary,
     needle: bytes,
+    most: int,
     pool: ThreadPoolExecutor,
     workers: int,
-) -> Iterator[list[Occurrence]]:
-    """The occurrences in a file, block by block."""
+) -> Iterator[Found]:
+    """What is found in a file, block by block, with the first `most` occurrences or some more."""
     blocks = _blocks(run, file)
     while batch := list(itertools.islice(blocks, 4 * workers)):
-        yield from pool.map(lambda one: find_in(run, one, vocabulary, needle), batch)
+        same = map(itertools.repeat, (vocabulary, needle, most))
+        for found in pool.map(find_in, itertools.repeat(run), batch, *same):
+            most -= min(most, len(found.first))
+            yield found
 
 
 def _printable(text: str) -> str:
@@ -131,8 +145,8 @@ def _needle(run: Run, text: str) -> bytes:
             raise ConfigError("the phrase holds half a surrogate pair, which is no text") from None
 
 
-def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes) -> list[Occurrence]:
-    """The occurrences in a block, by place."""
+def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes, most: int) -> Found:
+    """What is found in a block, with the first `most` occurrences, by place."""
     first, last = int(block.bounds[0]), int(block.bounds[-1])
     tokens = run.files[block.file].read(first, last)
     ends = block.bounds[1:] - first
@@ -140,15 +154,15 @@ def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes) -> li
     is_silent[ends - 1] = tokens[ends - 1] == run.description.eos_token_id
     decoded, offsets = vocabulary.decode(tokens, is_silent)
     places = np.fromiter(_places(decoded, needle), np.int64)
-    if not len(places):
-        return []
     bounds = offsets[block.bounds - first]  # (n_docs + 1,) where each document's text begins
     document = np.searchsorted(bounds, places, side="right") - 1
     within = places + len(needle) <= bounds[document + 1]
     places, document = places[within], document[within]
+    n, n_documents = len(places), int(np.count_nonzero(np.bincount(document)))
+    places, document = places[:most], document[:most]
     starts = np.searchsorted(offsets, places, side="right") - 1
     stops = np.searchsorted(offsets, places + len(needle), side="left")
-    return [
+    shown = [
         Occurrence(first + s, first + e, b, int(block.bounds[d]))
         for s, e, b, d in zip(
             starts.tolist(),
@@ -158,6 +172,7 @@ def find_in(run: Run, block: Block, vocabulary: Vocabulary, needle: bytes) -> li
             strict=True,
         )
     ]
+    return Found(n, n_documents, shown)
 
 
 def _places(decoded: bytes, needle: bytes) -> Iterator[int]:

@@ -17,26 +17,32 @@ if TYPE_CHECKING:
 
 BINS_A_DECADE = 24
 PANEL = 1.5  # inches
+MOST_DRAWN = 1e300  # beyond, axes overflow
 MOST_YEARS = 60
 
 
 def edge(name: str, title: str, one: Edge) -> str:
     """The histogram of a score, what stays and what goes by colour and hatch, the threshold as a
-    line."""
+    line; without a histogram, or one over more than can be drawn, the line alone."""
     import numpy as np
 
     counts, bounds = np.array(one.histogram, float), np.array(one.bounds, float)
     with figures.settings():
         drawn = figures.blank(4.1, 1.75)
         axis = figures.axes(drawn, 0.15, 0.42, right=0.15, top=0.42)
-        if len(counts) and len(bounds) == len(counts) + 1:
+        has_bins = 0 < len(counts) == len(bounds) - 1 and bool(np.all(np.abs(bounds) < MOST_DRAWN))
+        if not has_bins:
+            bounds = np.array([-1.0, 1.0])
+            axis.set_xlim(-1, 1)
+        else:
             middles = (bounds[:-1] + bounds[1:]) / 2
             keeps = middles >= one.threshold if ">" in one.operator else middles <= one.threshold
             for side, colour, hatch in ((keeps, SERIES[0], ""), (~keeps, SERIES[1], "////")):
                 axis.stairs(np.where(side, counts, 0), bounds, fill=True, color=colour,
                             hatch=hatch, edgecolor=figures.PAPER, linewidth=0)  # fmt: skip
             axis.set_xlim(bounds[0], bounds[-1])
-        axis.axvline(one.threshold, color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
+        at = min(max(one.threshold, bounds[0]), bounds[-1]) if has_bins else 0.0
+        axis.axvline(at, color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
         right_side = ">" in one.operator
         for words, x, aligned in (
             (f"{count(one.passing)} stay", 1.0 if right_side else 0.0, right_side),
@@ -47,15 +53,17 @@ def edge(name: str, title: str, one: Edge) -> str:
                 textcoords="offset points", ha="right" if aligned else "left", color=INK,
             )  # fmt: skip
         axis.annotate(
-            number(one.threshold), (one.threshold, 1), xycoords=("data", "axes fraction"),
-            xytext=(0, 17), textcoords="offset points", ha=_side(one), fontsize=figures.SMALL,
-            color=INK, fontweight="bold",
+            number(one.threshold), (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 17),
+            textcoords="offset points", ha=_side(at, bounds), fontsize=figures.SMALL, color=INK,
+            fontweight="bold",
         )  # fmt: skip
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
-        if _is_geometric(one.bounds):
+        if not has_bins:
+            axis.set_xticks([])
+        elif _is_geometric(bounds):
             axis.set_xscale("log")
-            figures.log_axis(axis.xaxis, one.bounds[0], one.bounds[-1], short)
+            figures.log_axis(axis.xaxis, bounds[0], bounds[-1], short)
         else:
             axis.locator_params(axis="x", nbins=5)
             axis.xaxis.set_major_formatter(lambda value, _: short(value))
@@ -68,17 +76,17 @@ def edge(name: str, title: str, one: Edge) -> str:
         return figures.svg(drawn, name, title, told)
 
 
-def _is_geometric(bounds: Sequence[float]) -> bool:
+def _is_geometric(bounds: NDArray[np.float64]) -> bool:
     """Whether bins are as wide as their values are great, so that the axis is to be logarithmic."""
     if len(bounds) < 3 or bounds[0] <= 0:
         return False
-    return bounds[-1] - bounds[-2] > 1.5 * (bounds[1] - bounds[0])
+    return bool(bounds[-1] - bounds[-2] > 1.5 * (bounds[1] - bounds[0]))
 
 
-def _side(one: Edge) -> str:
+def _side(at: float, bounds: NDArray[np.float64]) -> str:
     """Where the threshold's label stands, so that it does not leave the figure."""
-    low, high, at = *((one.bounds[0], one.bounds[-1]) if one.bounds else (0.0, 1.0)), one.threshold
-    if _is_geometric(one.bounds) and at > 0:
+    low, high = bounds[0], bounds[-1]
+    if _is_geometric(bounds):
         low, high, at = math.log(low), math.log(high), math.log(at)
     at = (at - low) / (high - low) if high > low else 0.5
     return "left" if at < 0.15 else "right" if at > 0.85 else "center"
@@ -106,7 +114,8 @@ def lengths(name: str, title: str, unit: str, spreads: Sequence[Spread]) -> str:
     """A histogram a corpus over the logarithm of the length; peaks marked by their numbers."""
     import numpy as np
 
-    greatest = max((max(one.lengths, default=1) for one in spreads), default=1)
+    # Of empty texts the length is 0, and a damaged answer may have any.
+    greatest = max(1, *(max(one.lengths, default=1) for one in spreads))
     edges = _edges(greatest)
     with figures.settings():
         height = PANEL * len(spreads) + 0.5
@@ -114,8 +123,10 @@ def lengths(name: str, title: str, unit: str, spreads: Sequence[Spread]) -> str:
         for n, one in enumerate(spreads):
             below = 0.5 + PANEL * (len(spreads) - 1 - n)
             axis = figures.axes(drawn, 0.62, below, right=0.15, top=height - below - PANEL + 0.42)
-            values = np.maximum(np.array(one.lengths, float), 1)
-            counts, _ = np.histogram(values, edges, weights=np.array(one.documents, float))
+            n_lengths = min(len(one.lengths), len(one.documents))
+            values = np.maximum(np.array(one.lengths[:n_lengths], float), 1)
+            weights = np.maximum(np.array(one.documents[:n_lengths], float), 0)
+            counts, _ = np.histogram(values, edges, weights=weights)
             axis.stairs(counts, edges, fill=True, color=SERIES[n % 8], linewidth=0)
             axis.set_xscale("log")
             axis.set_xlim(0.8, greatest * 1.3)

@@ -18,7 +18,7 @@ from dolma_kit.reporting.facts.measured import (
     named,
     table,
 )
-from dolma_kit.reporting.numbers import NONE, count, number, part, percent, size
+from dolma_kit.reporting.numbers import NONE, count, integer, number, part, percent, size
 from dolma_kit.reporting.reading import Answer
 from dolma_kit.statistics.dates import Dates
 from dolma_kit.statistics.languages import Languages
@@ -91,10 +91,10 @@ def _tokens(report: Report) -> Iterator[str]:
     for one in report.tokens:
         about = one.about
         yield (
-            f"Tokens in {markdown.code(one.folder)}: {count(about.get('tokens'))}, of "
-            f"{count(about.get('documents'))} documents, by "
+            f"Tokens in {markdown.code(one.folder)}: {count(integer(about.get('tokens')))}, of "
+            f"{count(integer(about.get('documents')))} documents, by "
             f"{markdown.code(str(about.get('tokenizer', '')))}, which has "
-            f"{count(about.get('vocab_size'))} ids (SHA-256 "
+            f"{count(integer(about.get('vocab_size')))} ids (SHA-256 "
             f"{markdown.code(str(about.get('tokenizer_sha256') or 'unknown'))})."
         )
 
@@ -154,8 +154,9 @@ def languages(report: Report) -> Blocks:
 def domains(report: Report) -> Blocks:
     """Where texts were found, by registered domain."""
     found = answers(report, "urls", Urls)
+    told = [one for one in found if "domain" in one.value.levels]
     shown = table(
-        found,
+        told,
         ["domain", ">documents", ">share of those with a URL", ">words"],
         lambda value: (
             [markdown.code(one.name), count(one.documents),
@@ -167,7 +168,7 @@ def domains(report: Report) -> Blocks:
         f"{named(one.corpus)}: {count(one.value.states.get('url', 0))} of "
         f"{count(one.value.documents)} documents have a URL, of "
         f"{counted(one.value.levels['domain'].distinct, 'registered domain')}."
-        for one in found
+        for one in told
     )
     return [*said, "The most common domains:", *shown] if shown else [*said, *asked(found)]
 

@@ -4,6 +4,7 @@ ones."""
 from __future__ import annotations
 
 import importlib.resources
+import shlex
 from typing import Any
 
 import msgspec
@@ -11,8 +12,8 @@ import msgspec
 from dolma_kit.markup import escaped
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report, Similarity
-from dolma_kit.reporting.blocks import heat, n, texts
-from dolma_kit.reporting.numbers import count, estimate, interval, part, percent
+from dolma_kit.reporting.blocks import heat, n, part, percent, texts
+from dolma_kit.reporting.numbers import count, estimate, interval
 from dolma_kit.reporting.reading import Answer, Section, heading, missing
 from dolma_kit.reporting.reading import answers as answers_of
 from dolma_kit.reporting.reading import section as section_of
@@ -124,7 +125,7 @@ def overlap(report: Report) -> Section:
         "equal byte by byte. What is estimated has half of its 95 % interval beside it.</p>"
     )
     body += "".join(map(_similarity, found))
-    names = " ".join(found[0].names[:MOST_NAMES])
+    names = shlex.join(found[0].names[:MOST_NAMES])
     body += blocks.command(f"dolma-kit stats overlap {names}")
     return Section(id_, title, body + missing(report, id_, is_measured=True), True)
 

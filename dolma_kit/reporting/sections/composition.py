@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report, Share
-from dolma_kit.reporting.blocks import n
+from dolma_kit.reporting.blocks import n, part, percent
 from dolma_kit.reporting.drawings.stacks import OTHERS, stacks
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, number, part, percent, size
+from dolma_kit.reporting.numbers import count, integer, number, size
 from dolma_kit.reporting.reading import Section, missing
 
 ID = "composition"
@@ -38,8 +39,8 @@ def section(report: Report) -> Section:
     body += _tokens(report)
     commands = []
     for mix in report.mixes:
-        commands.append(f"dolma-kit mix composition --from {mix.folder}")
-    commands += [f"dolma-kit trace exposure --run {run.run}" for run in report.runs]
+        commands.append(f"dolma-kit mix composition --from {shlex.quote(mix.folder)}")
+    commands += [f"dolma-kit trace exposure --run {shlex.quote(run.run)}" for run in report.runs]
     body += blocks.command(*commands)
     return Section(ID, "Composition", body + missing(report, ID, is_measured=True), True)
 
@@ -126,15 +127,11 @@ def _tokens(report: Report) -> str:
         (
             blocks.name(one.folder), blocks.name(str(one.about.get("tokenizer", ""))),
             blocks.digest(str(one.about.get("tokenizer_sha256") or "")),
-            number(_integer(one.about.get("vocab_size"))),
+            number(integer(one.about.get("vocab_size"))),
             blocks.name(str(one.about.get("dtype", ""))),
-            number(_integer(one.about.get("documents"))), number(_integer(one.about.get("tokens"))),
+            number(integer(one.about.get("documents"))), number(integer(one.about.get("tokens"))),
         )
         for one in report.tokens[:MOST_ROWS]
     ]  # fmt: skip
     heads = ["folder", "tokenizer", "SHA-256", n("ids"), "type", n("documents"), n("tokens")]
     return blocks.table("Token files, as their tokens.json says", heads, rows)
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dolma_kit.markup import escaped
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Cost, Costs, Report
-from dolma_kit.reporting.blocks import n
-from dolma_kit.reporting.numbers import count, duration, number, part, size
+from dolma_kit.reporting.blocks import n, part
+from dolma_kit.reporting.numbers import count, duration, number, size
 from dolma_kit.reporting.reading import Section, missing
 
 ID = "costs"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dolma_kit.markup import counted, escaped
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import MaskedExample, Report
-from dolma_kit.reporting.blocks import n, texts
-from dolma_kit.reporting.numbers import count, interval, number, part, percent
+from dolma_kit.reporting.blocks import n, part, percent, texts
+from dolma_kit.reporting.numbers import count, interval, number
 from dolma_kit.reporting.reading import Answer, Section, heading
 from dolma_kit.reporting.reading import section as section_of
 from dolma_kit.reporting.redaction import dotted

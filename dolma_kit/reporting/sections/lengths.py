@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report
-from dolma_kit.reporting.blocks import n
+from dolma_kit.reporting.blocks import n, probability
 from dolma_kit.reporting.drawings import histograms
 from dolma_kit.reporting.drawings.histograms import Peak, Spread
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, number, probability
+from dolma_kit.reporting.numbers import count, number
 from dolma_kit.reporting.reading import Answer, Section
 from dolma_kit.reporting.reading import section as section_of
 from dolma_kit.statistics.lengths import Lengths, OfUnit, Spike

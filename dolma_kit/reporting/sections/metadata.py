@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report
-from dolma_kit.reporting.blocks import n
+from dolma_kit.reporting.blocks import n, part, percent
 from dolma_kit.reporting.drawings.histograms import years as years_drawing
 from dolma_kit.reporting.drawings.points import points
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, number, part, percent
+from dolma_kit.reporting.numbers import count, number
 from dolma_kit.reporting.reading import Answer, Section, heading
 from dolma_kit.reporting.reading import section as section_of
 from dolma_kit.statistics.dates import Dates

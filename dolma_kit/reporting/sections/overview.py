@@ -7,15 +7,31 @@ from collections.abc import Callable
 from dolma_kit.markup import counted, escaped
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report, Share
-from dolma_kit.reporting.numbers import count, part, size
+from dolma_kit.reporting.blocks import part
+from dolma_kit.reporting.numbers import count, size
+from dolma_kit.reporting.reading import first_documents, limits
+
+MOST_PARTIAL = 6
 
 
 def head(report: Report) -> str:
     """Title, key figures and how it was made."""
     return (
         f"<header><h1>{blocks.text(report.title, 200) if report.title else 'A corpus'}</h1>"
-        f"<p class=soft>{_how(report)}</p>{_key(report)}</header>"
+        f"{_partial(report)}<p class=soft>{_how(report)}</p>{_key(report)}</header>"
     )
+
+
+def _partial(report: Report) -> str:
+    """What was made of the first documents only; nothing where all is of all."""
+    notes = []
+    for limit, made in limits(report).items():
+        shown = ", ".join(blocks.name(one) for one in made[:MOST_PARTIAL])
+        more = f" and {len(made) - MOST_PARTIAL:,} more" if len(made) > MOST_PARTIAL else ""
+        notes.append(blocks.note(
+            f"<b>Partial: made of the {first_documents(limit)} only</b>: {shown}{more}."
+        ))  # fmt: skip
+    return "".join(notes)
 
 
 def _summed(report: Report, of: Callable[[Share], int | None]) -> int | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+
 from dolma_kit.explaining import Funnel
 from dolma_kit.markup import counted
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Edge, Example, Mix, Report, StreamRemoval
-from dolma_kit.reporting.blocks import n, texts
+from dolma_kit.reporting.blocks import n, part, percent, texts
 from dolma_kit.reporting.drawings import removal
 from dolma_kit.reporting.drawings.histograms import edge as edge_drawing
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, number, part, percent, size
+from dolma_kit.reporting.numbers import count, number, size
 from dolma_kit.reporting.reading import Section, missing
 
 MOST_DRAWN = 10  # streams of a mix with figures of their own, the largest
@@ -36,7 +38,7 @@ def funnel(report: Report) -> Section:
         if len(shown) > 1:
             body += f"<h3>{blocks.name(mix.folder)}</h3>"
         body += _streams(number_, mix, "h4" if len(shown) > 1 else "h3")
-        body += blocks.command(f"dolma-kit mix funnel --from {mix.folder} --json")
+        body += blocks.command(f"dolma-kit mix funnel --from {shlex.quote(mix.folder)} --json")
     return Section(id_, title, body + missing(report, id_, is_measured=True), True)
 
 
@@ -145,7 +147,8 @@ def edges(report: Report) -> Section:
         body += f"<h3>{blocks.name(stream)}{of_mix}</h3><div class=edges>{''.join(cards)}</div>"
     body += blocks.others(len(found) - len(chosen), "threshold")
     columns = dict.fromkeys(one.column for key, _, _, one in found if key in chosen)
-    body += blocks.command(*(f"dolma-kit mix sweep DOCS --column {c}" for c in list(columns)[:8]))
+    quoted = map(shlex.quote, list(columns)[:8])
+    body += blocks.command(*(f"dolma-kit mix sweep DOCS --column {one}" for one in quoted))
     return Section(id_, title, body + missing(report, id_, is_measured=True), True)
 
 

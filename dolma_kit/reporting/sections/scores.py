@@ -7,8 +7,8 @@ import math
 from dolma_kit.markup import attribute, counted
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report
-from dolma_kit.reporting.blocks import n
-from dolma_kit.reporting.numbers import count, number, part, percent
+from dolma_kit.reporting.blocks import n, part, percent
+from dolma_kit.reporting.numbers import count, number
 from dolma_kit.reporting.reading import Answer, Section, heading
 from dolma_kit.reporting.reading import section as section_of
 from dolma_kit.statistics.attribute_scores import Attributes, OfColumn

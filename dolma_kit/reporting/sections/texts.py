@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dolma_kit.markup import counted, escaped
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report
-from dolma_kit.reporting.blocks import n, texts
+from dolma_kit.reporting.blocks import n, percent, texts
 from dolma_kit.reporting.drawings.histograms import sizes
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, estimate, number, percent
+from dolma_kit.reporting.numbers import count, estimate, number
 from dolma_kit.reporting.reading import Answer, Section, heading
 from dolma_kit.reporting.reading import section as section_of
 from dolma_kit.statistics.duplicates import Duplicates, OfKind

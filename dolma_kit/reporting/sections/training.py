@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+
 from dolma_kit.markup import escaped
 from dolma_kit.order.asking.exposure import Exposure
 from dolma_kit.reporting import blocks
 from dolma_kit.reporting.answers import Report, RunExposure
-from dolma_kit.reporting.blocks import n
+from dolma_kit.reporting.blocks import n, part, percent
 from dolma_kit.reporting.drawings.exposure import exposure
 from dolma_kit.reporting.drawings.stacks import OTHERS
 from dolma_kit.reporting.figures import figure_of
-from dolma_kit.reporting.numbers import count, number, part, percent
+from dolma_kit.reporting.numbers import count, number
 from dolma_kit.reporting.reading import Section, missing
 
 ID = "order"
@@ -55,7 +57,8 @@ def _run(number_: int, one: RunExposure) -> str:
             "trained on, and different ones among them; where the two part, text is seen again.",
         )
     body += _sources(last) + _steps(one)
-    return body + blocks.command(f"dolma-kit trace exposure --run {one.run} --at {last.step}")
+    run = shlex.quote(one.run)
+    return body + blocks.command(f"dolma-kit trace exposure --run {run} --at {last.step}")
 
 
 def _masked(last: Exposure) -> str:

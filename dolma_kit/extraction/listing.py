@@ -1,0 +1,250 @@
+"""What sources are: files, folders and globs as units of work, each with the reader of its kind.
+
+`auto` asks in this order: a git work tree, a data set of Hugging Face's libraries, and of every
+other folder the files in it, each by its name and, where that does not tell, its first bytes.
+Pages, texts and Markdown of one folder go together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from dolma_kit import files
+from dolma_kit.config import Extract
+from dolma_kit.errors import ConfigError, MissingInput
+from dolma_kit.extraction import (
+    arrow_tables,
+    csv_tables,
+    folders,
+    git_trees,
+    json_lines,
+    reddit,
+    stack_exchange,
+    wikipedia,
+)
+from dolma_kit.extraction.records import SourceFile
+from dolma_kit.extraction.streams import Stream
+
+#: kind of a SourceFile -> its reader's module, and the libraries whose versions decide its texts
+READERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "warc": ("warc", ("fastwarc", "resiliparse")),
+    "wet": ("warc", ("fastwarc",)),
+    "files": ("folders", ("resiliparse",)),
+    "git": ("git_trees", ("Pygments",)),
+    "jsonl": ("json_lines", ()),
+    "csv": ("csv_tables", ()),
+    "parquet": ("arrow_tables", ("pyarrow",)),
+    "arrow": ("arrow_tables", ("pyarrow",)),
+    "wikipedia": ("wikipedia", ("mwparserfromhell",)),
+    "stackexchange": ("stack_exchange", ("resiliparse",)),
+    "reddit": ("reddit", ()),
+}
+FOLDER_KINDS = ("html", "text", "markdown")
+_WARC = re.compile(r"\.warc(\.(gz|zst|bz2))?$", re.IGNORECASE)
+_WET = re.compile(r"\.(wet|warc\.wet)(\.(gz|zst|bz2))?$", re.IGNORECASE)
+HEAD = 1 << 16
+
+Is = Callable[[str, bytes], bool]
+
+
+class _Test(NamedTuple):
+    kind: str
+    holds: Is
+
+
+_TESTS = (
+    _Test("wet", lambda path, head: bool(_WET.search(path))),
+    _Test("warc", lambda path, head: bool(_WARC.search(path)) or head.startswith(b"WARC/")),
+    _Test("parquet", arrow_tables.is_parquet),
+    _Test("arrow", arrow_tables.is_arrow),
+    _Test("stackexchange", stack_exchange.is_stack_exchange),
+    _Test("wikipedia", wikipedia.is_wikipedia),
+    _Test("reddit", reddit.is_reddit),
+    _Test("csv", csv_tables.is_csv),
+    _Test("jsonl", json_lines.is_json),
+)
+
+
+def source_files(settings: Extract) -> list[SourceFile]:
+    """The units of work of all sources, in canonical order: arguments as given, then paths by their
+    UTF-8 bytes. ConfigError for a source that is not there, and for two that would be one output.
+    """
+    found: list[SourceFile] = []
+    loose: list[str] = []
+    for source in settings.sources:
+        if files.is_folder(source):
+            found += _in_folder(source, settings.kind)
+            continue
+        paths = [path for path in files.expand(source) if files.exists(path)]
+        if not paths:
+            raise MissingInput(f"no source {source!r}: give a file, a folder or a glob")
+        loose += paths
+    found += _of_files(list(dict.fromkeys(loose)), settings.kind)
+    if not found:
+        raise MissingInput(
+            f"nothing to extract in {', '.join(settings.sources)}: name what it is with --kind"
+        )
+    return _apart(found)
+
+
+def _in_folder(folder: str, kind: str) -> list[SourceFile]:
+    if kind == "git" or (kind == "auto" and git_trees.is_repository(folder)):
+        return git_trees.members_of(folder)
+    if kind in ("auto", "arrow", "parquet") and arrow_tables.is_dataset(folder):
+        return arrow_tables.members_of(folder)
+    if kind in FOLDER_KINDS:
+        return folders.members_of(folder)
+    paths = sorted(_below(folder), key=os.fsencode)
+    if kind != "auto":
+        return _of_files(paths, kind, folder)
+    known = {path: found for path in paths if (found := _kind_of(path)) is not None}
+    if not known:
+        return folders.members_of(folder)
+    made = _of_kinds({p: k for p, k in known.items() if k != "zip"}, folder)
+    made += _of_pages([path for path in known if known[path] == "zip"])
+    others = [os.path.relpath(path, folder) for path in paths if path not in known]
+    if any(folders.form_of(path) for path in others):
+        made += folders.units_of(folder, others, _name(folder))
+    return made
+
+
+def _of_files(paths: Sequence[str], kind: str, folder: str | None = None) -> list[SourceFile]:
+    if not paths:
+        return []
+    if kind in FOLDER_KINDS:
+        return _of_pages(paths)
+    if kind == "git":
+        raise ConfigError(f"{paths[0]} is no git work tree: name a folder that has a .git")
+    if kind != "auto":
+        return _of_kinds(dict.fromkeys(_named(paths, kind), kind), folder)
+    kinds: dict[str, str] = {}
+    pages: list[str] = []
+    for path in paths:
+        found = _kind_of(path)
+        if found == "zip" or (found is None and folders.form_of(path)):
+            pages.append(path)
+        elif found is None:
+            raise ConfigError(
+                f"{path}: of no kind that is known by its name or first bytes: say with --kind "
+                "what it is"
+            )
+        else:
+            kinds[path] = found
+    return _of_kinds(kinds, folder) + _of_pages(pages)
+
+
+def _named(paths: Sequence[str], kind: str) -> list[str]:
+    """Without what lies beside a dump and is none."""
+    if kind == "stackexchange":
+        other = stack_exchange.OTHER_TABLES
+        return [p for p in paths if stack_exchange.NAMES.search(p) and not other.search(p)]
+    if kind == "wikipedia":
+        return [path for path in paths if not wikipedia.INDEX.search(path)]
+    return list(paths)
+
+
+def _of_pages(paths: Sequence[str]) -> list[SourceFile]:
+    """Units for zips, and for the pages and texts of each folder together."""
+    found: list[SourceFile] = []
+    by_folder: dict[str, list[str]] = {}
+    for path in paths:
+        if folders.is_zip(path, b""):
+            found += folders.members_of(path)
+        else:
+            by_folder.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+    for folder, names in by_folder.items():
+        if len(names) == 1:
+            found += folders.members_of(os.path.join(folder, names[0]))
+        else:
+            found += folders.units_of(folder or ".", names, _name(folder or "."))
+    return found
+
+
+def _of_kinds(kinds: dict[str, str], folder: str | None) -> list[SourceFile]:
+    """A unit a file, but for Reddit's, whose threads cross files."""
+    threads = [path for path, kind in kinds.items() if kind == "reddit"]
+    others = [path for path in kinds if kinds[path] != "reddit"]
+    names = _trees(others, folder)
+    found = [
+        SourceFile(kinds[path], path, tree) for path, tree in zip(others, names, strict=True)
+    ]  # fmt: skip
+    return found + (reddit.members_of(threads) if threads else [])
+
+
+def _kind_of(path: str) -> str | None:
+    """A kind of READERS, or "zip"; None for pages, texts, and what is not known."""
+    if folders.form_of(path):
+        return None
+    head = _head(path)
+    for test in _TESTS:
+        if test.holds(path, head):
+            return test.kind
+    return "zip" if folders.is_zip(path, head) else None
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a file, decompressed where its name says so; none of what is no file."""
+    if not files.is_remote(path) and not os.path.isfile(path):
+        return b""
+    stream = Stream(path)
+    found = b""
+    try:
+        while len(found) < HEAD and (block := stream.read()):
+            found += block
+    finally:
+        stream.close()
+    return found[:HEAD]
+
+
+def _below(folder: str) -> Iterator[str]:
+    """Files below a folder, hidden ones and those of `.git` left out; links are not followed."""
+    if files.is_remote(folder):
+        yield from files.expand(f"{folder.rstrip('/')}/**")
+        return
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        yield from (os.path.join(place, name) for name in names if not name.startswith("."))
+
+
+def _trees(paths: Sequence[str], folder: str | None) -> list[str]:
+    """Names of outputs: paths seen from the folder, or from the deepest that holds all of them,
+    without what tells the format."""
+    if not paths:
+        return []
+    if folder is None:
+        parents = [os.path.dirname(path) for path in paths]
+        folder = parents[0] if len(set(parents)) == 1 else os.path.commonpath(parents)
+    base = folder.rstrip("/") + "/" if folder else ""
+    return [_bare(path.removeprefix(base)) for path in paths]
+
+
+def _bare(name: str) -> str:
+    stem = re.sub(r"\.(gz|zst|zstd|bz2|7z)$", "", name, flags=re.IGNORECASE)
+    return re.sub(
+        r"\.(warc|wet|jsonl|ndjson|jsonlines|json|csv|tsv|tab|parquet|arrow|feather|xml)$", "",
+        re.sub(r"\.warc\.wet$", "", stem, flags=re.IGNORECASE), flags=re.IGNORECASE,
+    )  # fmt: skip
+
+
+def _name(folder: str) -> str:
+    return os.path.basename(os.path.abspath(folder)) or "files"
+
+
+def _apart(found: Iterable[SourceFile]) -> list[SourceFile]:
+    """ConfigError where two sources would write one output."""
+    seen: dict[str, SourceFile] = {}
+    for one in found:
+        tree = one.tree.strip("/")
+        if tree.startswith("..") or os.path.isabs(tree) or not tree:
+            raise ConfigError(f"{one.path}: its output cannot be called {one.tree!r}")
+        other = seen.get(tree)
+        if other is not None:
+            raise ConfigError(
+                f"{other.path} and {one.path} would both be {tree}: extract them into folders of "
+                "their own"
+            )
+        seen[tree] = one
+    return list(seen.values())
