@@ -14,7 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dolma_kit import files
 from dolma_kit.errors import DolmaKitError
@@ -216,20 +216,24 @@ def _text(number: int, name: str, id_: str, data: bytes, form: str) -> Record:
 
 def _page(number: int, name: str, id_: str, data: bytes, settings: Extract) -> Record:
     """A page of HTML, whose date is the one that it says it was published at."""
-    from dolma_kit.extraction import page_facts, pages
+    from dolma_kit.extraction import elements, page_facts, pages
 
     decoded = charsets.decode(data)
     try:
-        text = pages.extract_text(decoded.text, settings.extractor).strip()
-        facts: dict[str, Any] = page_facts.facts_of(decoded.text, ())._asdict()
+        written = elements.written(decoded.text)
+        if settings.extractor == "resiliparse":
+            text = pages.text_of_page(written).strip()
+        else:
+            text = pages.extract_text(decoded.text, settings.extractor).strip()
     except DolmaKitError as error:
         return faulty(number, name, str(error), data)
-    metadata = {key: value for key, value in facts.items() if value}
+    facts = page_facts.facts_of_page(written)
+    metadata = page_facts.metadata_of(facts)
     metadata |= {"path": name, "charset": decoded.charset}
     if settings.store_html:
         metadata["html"] = decoded.text
     notes = (REPLACED,) if decoded.n_replaced else ()
-    return taken(number, name, Document(id_, text, dates.iso(facts["published"]), metadata), notes)
+    return taken(number, name, Document(id_, text, dates.iso(facts.published), metadata), notes)
 
 
 class _Folder:

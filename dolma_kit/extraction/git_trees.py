@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dolma_kit.errors import BrokenFile, ConfigError
-from dolma_kit.extraction import charsets, code_files, dates, git, licenses
+from dolma_kit.extraction import charsets, code_files, dates, git, licence_files
 from dolma_kit.extraction.git import Commit, Entry
 from dolma_kit.extraction.outcomes import (
     REPLACED,
@@ -159,14 +159,14 @@ def _described(
     for entry in entries:
         if "/" in entry.path or entry.mode in (_LINK, _MODULE):
             continue
-        if licenses.is_license(entry.path):
+        if licence_files.is_license(entry.path):
             try:
                 _, data = tree.content(entry.sha, _LICENSE_BYTES)
             except BrokenFile:  # told where the file itself is read
                 data = b""
-            found[entry.path] = licenses.guess(charsets.decode(data, "utf-8").text)
+            found[entry.path] = licence_files.guess(charsets.decode(data, "utf-8").text)
     files = sorted(found, key=lambda path: (found[path] is None, byte_order(path)))
-    names = licenses.joined(name for name in found.values() if name is not None)
+    names = licence_files.joined(name for name in found.values() if name is not None)
     url = tree.url()
     metadata: dict[str, Any] = {
         "repo_name": (_name_in(url) if url else None) or shown(folder).removesuffix(".git"),

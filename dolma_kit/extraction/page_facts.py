@@ -83,6 +83,14 @@ class PageFacts(NamedTuple):
     modified: str | None
 
 
+def metadata_of(facts: PageFacts) -> dict[str, Any]:
+    """The facts as metadata of a document; what a page does not say is left out."""
+    found = {key: value for key, value in facts._asdict().items() if value not in (None, ())}
+    if facts.licences:
+        found["licences"] = [one._asdict() for one in facts.licences]
+    return found
+
+
 def facts_of(html: str, headers: Iterable[tuple[str, str]] = ()) -> PageFacts:
     """The facts of a page that came with these HTTP headers. PageError as in `extract_text`."""
     return facts_of_page(elements.written(html), headers)

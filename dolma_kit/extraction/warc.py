@@ -16,7 +16,7 @@ import email.utils
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from dolma_kit.config import Extract
 from dolma_kit.errors import DolmaKitError
@@ -24,9 +24,6 @@ from dolma_kit.extraction import addresses
 from dolma_kit.extraction.records import Document, Record, SourceFile
 from dolma_kit.extraction.span_taggers import SpanTaggers
 from dolma_kit.extraction.warc_records import RawRecord, records
-
-if TYPE_CHECKING:
-    from dolma_kit.extraction.page_facts import PageFacts
 
 STATUSES = (200,)
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -180,7 +177,8 @@ class Reader:
                 written = elements.written(decoded.text)
             except DolmaKitError as error:
                 return Record(one.number, one.url, fault=str(error), raw=one.body)
-            metadata |= _said(page_facts.facts_of_page(written, one.http.items()))
+            facts = page_facts.facts_of_page(written, one.http.items())
+            metadata |= page_facts.metadata_of(facts)
         return _Page(one, decoded.text, written, metadata, notes)
 
     def _unwanted(self, one: Payload, kind: str) -> tuple[str, str] | None:
@@ -303,14 +301,6 @@ def _metadata(one: Payload, id_: str, charset: str) -> dict[str, Any]:
         "record_id": one.headers.get("warc-record-id", "").strip("<>"),
         "charset": charset,
     }
-
-
-def _said(facts: PageFacts) -> dict[str, Any]:
-    """What a page says of itself; what it does not say is left out."""
-    found = {key: value for key, value in facts._asdict().items() if value not in (None, (), "")}
-    if facts.licences:
-        found["licences"] = [one._asdict() for one in facts.licences]
-    return found
 
 
 def _date(text: str | None) -> str | None:

@@ -102,6 +102,7 @@ def _absent(inventory: Inventory) -> list[Missing]:
                 section="corpora",
                 what="documents",
                 why="no folder below has documents/ in it",
+                cure="dolma-kit extract SOURCE... --out DIR",
             )
         )
     tagged = {book.header.stage for book in inventory.books} & {"tag", "dedupe", "decontaminate"}

@@ -6,19 +6,16 @@ import gzip
 import os
 import socket
 import struct
-import sys
 import tracemalloc
-import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dolma_kit.extraction
 from dolma_kit.config import Extract
 from dolma_kit.extraction import folders, front_matter, outcomes
 from dolma_kit.extraction.outcomes import document_id
@@ -27,21 +24,11 @@ from dolma_kit.extraction.records import Record, SourceFile
 Build = Callable[[dict[str, bytes | str]], Path]
 
 
-class Facts(NamedTuple):
-    title: str
-    published: str | None
-    language: str
-
-
-@pytest.fixture(autouse=True)
-def pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extraction of pages has its own tests: here a page's text is its body, in capitals."""
-    module = types.ModuleType("pages")
-    module.extract_text = lambda html, extractor: html.upper()  # type: ignore[attr-defined]
-    module.facts_of = lambda html, headers: Facts("A title", "2024-04-25", "")  # type: ignore[attr-defined]
-    for name in ("pages", "page_facts"):
-        monkeypatch.setitem(sys.modules, f"dolma_kit.extraction.{name}", module)
-        monkeypatch.setattr(dolma_kit.extraction, name, module, raising=False)
+PAGE = (
+    "<html lang=de><head><title>A title</title>"
+    "<meta property='article:published_time' content='2024-04-25'></head>"
+    "<body><nav><a href=/>home</a></nav><main><p>b</p></main></body></html>"
+)
 
 
 @pytest.fixture
@@ -83,7 +70,7 @@ def short(records: list[Record]) -> dict[str, str]:
 
 
 FILES: dict[str, bytes | str] = {
-    "b.html": "<p>b",
+    "b.html": PAGE,
     "B.HTM": "<p>bb",
     "a/c.txt": "c\r\nd\n",
     "a.txt": "a",
@@ -100,10 +87,10 @@ FILES: dict[str, bytes | str] = {
     "pack.tar.gz": b"x",
 }
 EXPECTED = {
-    "B.HTM": "<P>BB", "README": "type", "a.txt": "a", "a/.hidden.md": "# h\n",
-    "a/c.txt": "c\r\nd\n", "b.html": "<P>B", "data.bin": "binary", "e.txt": "empty",
+    "B.HTM": "bb", "README": "type", "a.txt": "a", "a/.hidden.md": "# h\n",
+    "a/c.txt": "c\r\nd\n", "b.html": "b", "data.bin": "binary", "e.txt": "empty",
     "hidden.txt": "archive", "image.txt": "binary", "pack.tar.gz": "archive", "style.css": "type",
-    "x.xhtml": "U", "z.zip": "archive", "ä 🐝\n.rst": "r",
+    "x.xhtml": "u", "z.zip": "archive", "ä 🐝\n.rst": "r",
 }  # fmt: skip
 
 
@@ -118,7 +105,8 @@ def test_each_file_is_a_record_in_the_order_of_bytes(
     assert [record.number for record in found] == list(range(1, len(EXPECTED) + 1))
     documents = {r.name: r.document for r in found if r.document}
     assert documents["b.html"].metadata == {
-        "title": "A title", "published": "2024-04-25", "path": "b.html", "charset": "utf-8",
+        "title": "A title", "language": "de", "published": "2024-04-25", "path": "b.html",
+        "charset": "utf-8",
     }  # fmt: skip
     assert documents["b.html"].created == "2024-04-25"
     assert documents["a/c.txt"].metadata == {"path": "a/c.txt", "charset": "utf-8"}
@@ -144,7 +132,7 @@ def test_one_kind_alone(folder: Build, kind: str, expected: set[str]) -> None:
 
 def test_a_file_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a.md.gz").write_bytes(gzip.compress(b"---\ntitle: A\n---\nb"))
-    (tmp_path / "page.php").write_bytes(b"<p>")
+    (tmp_path / "page.php").write_bytes(b"<p>of it")
     (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"b" * 99)[:-9])
     (tmp_path / "big.txt.gz").write_bytes(gzip.compress(b"b" * 10_000_000))
     assert folders.members_of(f"{tmp_path}/a.md.gz")[0].tree == "a"
@@ -153,7 +141,7 @@ def test_a_file_by_itself(tmp_path: Path) -> None:
     assert record.document.text == "b"
     assert record.document.metadata == {"title": "A", "path": "a.md.gz", "charset": "utf-8"}
     assert short(read(tmp_path / "page.php")) == {"page.php": "type"}
-    assert short(read(tmp_path / "page.php", kind="html")) == {"page.php": "<P>"}
+    assert short(read(tmp_path / "page.php", kind="html")) == {"page.php": "of it"}
     assert "truncated gzip" in short(read(tmp_path / "cut.txt.gz"))["cut.txt.gz"]
     fault = short(read(tmp_path / "big.txt.gz", max_record_bytes=1000))["big.txt.gz"]
     assert "max_record_bytes is 1000" in fault

@@ -12,7 +12,7 @@ import pytest
 
 from dolma_kit.config import Extract
 from dolma_kit.errors import ConfigError
-from dolma_kit.extraction import code_files, git, git_trees, licenses, outcomes
+from dolma_kit.extraction import code_files, git, git_trees, licence_files, outcomes
 from dolma_kit.extraction.outcomes import document_id
 from dolma_kit.extraction.records import Record, SourceFile
 
@@ -310,7 +310,7 @@ without fee is hereby granted, provided that the above copyright notice"""
     ],
 )  # fmt: skip
 def test_licences(text: str, expected: str | None) -> None:
-    assert licenses.guess(text) == expected
+    assert licence_files.guess(text) == expected
 
 
 @pytest.mark.parametrize(
