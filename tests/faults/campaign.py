@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from dolma_kit import files, ledger
+from dolma_kit import executions, files, ledger
 
 from .corpus import RECIPE, SOURCES
 from .moments import Course, Moment, recorded
@@ -279,6 +279,10 @@ def fault_of_ending(kill: Kill, killed: bool) -> str | None:
     return None
 
 
+#: what lies beside a ledger and has times in it, or nothing
+NOTES = ("ledger.jsonl", "lock", executions.NAME)
+
+
 def digests(folder: Path) -> dict[str, tuple[int, str]]:
     """Path -> size and SHA-256 of all that lies in a folder, but for ledgers and their locks.
 
@@ -287,7 +291,7 @@ def digests(folder: Path) -> dict[str, tuple[int, str]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        ours = path.parent.name == ledger.FOLDER and path.name in ("ledger.jsonl", "lock")
+        ours = path.parent.name == ledger.FOLDER and path.name in NOTES
         if path.is_file() and not ours:
             found[name] = path.stat().st_size, files.sha256(str(path))
     return found
