@@ -794,7 +794,7 @@ class Extract(Options, frozen=True, kw_only=True):
         str | None, Meta(description="Of tables: field with the text (default: text, content ...).")
     ] = None
     id_key: Annotated[
-        str | None, Meta(description="Of tables: field with the id (default: id; else by content).")
+        str | None, Meta(description="Of tables: field with the id (default: id ...; else by row).")
     ] = None
     created_key: Annotated[
         str | None, Meta(description="Of tables: field with the date (default: created, date ...).")

@@ -184,6 +184,8 @@ def _record(
         return faulty(number, name, content.fault, data)
     if content.reason is not None:
         return Record(number, name, reason=content.reason, detail=content.detail)
+    if any(part.startswith(".") and part not in (".", "..") for part in member.split("/")):
+        return Record(number, name, reason="hidden", detail="its name begins with a dot")
     if _ARCHIVES.search(member) or data.startswith(_ARCHIVE_MAGIC):
         return Record(number, name, reason="archive", detail="what is in it is not looked at")
     if charsets.is_binary(data):

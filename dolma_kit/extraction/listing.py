@@ -27,6 +27,7 @@ from dolma_kit.extraction import (
 )
 from dolma_kit.extraction.records import SourceFile
 from dolma_kit.extraction.streams import Stream
+from dolma_kit.ledger import FOLDER
 
 #: kind of a SourceFile -> its reader's module, and the libraries whose versions decide its texts
 READERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -46,6 +47,11 @@ FOLDER_KINDS = ("html", "text", "markdown")
 _WARC = re.compile(r"\.warc(\.(gz|zst|bz2))?$", re.IGNORECASE)
 _WET = re.compile(r"\.(wet|warc\.wet)(\.(gz|zst|bz2))?$", re.IGNORECASE)
 HEAD = 1 << 16
+_BY_NAME = {
+    "jsonl": json_lines.NAMES,
+    "parquet": arrow_tables.PARQUET_NAMES,
+    "arrow": arrow_tables.ARROW_NAMES,
+}
 
 Is = Callable[[str, bytes], bool]
 
@@ -72,11 +78,18 @@ def source_files(settings: Extract) -> list[SourceFile]:
     """The units of work of all sources, in canonical order: arguments as given, then paths by their
     UTF-8 bytes. ConfigError for a source that is not there, and for two that would be one output.
     """
+    try:
+        return _source_files(settings)
+    except ImportError as error:  # of what opens a remote file
+        raise ConfigError(f"a source cannot be opened here: {error}") from None
+
+
+def _source_files(settings: Extract) -> list[SourceFile]:
     found: list[SourceFile] = []
     loose: list[str] = []
     for source in settings.sources:
         if files.is_folder(source):
-            found += _in_folder(source, settings.kind)
+            found += _in_folder(source, settings.kind, settings.out)
             continue
         paths = [path for path in files.expand(source) if files.exists(path)]
         if not paths:
@@ -90,25 +103,48 @@ def source_files(settings: Extract) -> list[SourceFile]:
     return _apart(found)
 
 
-def _in_folder(folder: str, kind: str) -> list[SourceFile]:
+def _in_folder(folder: str, kind: str, out: str) -> list[SourceFile]:
+    """The units of a folder. What is of no known kind is read, too, to be told."""
     if kind == "git" or (kind == "auto" and git_trees.is_repository(folder)):
         return git_trees.members_of(folder)
-    if kind in ("auto", "arrow", "parquet") and arrow_tables.is_dataset(folder):
-        return arrow_tables.members_of(folder)
+    paths = sorted((p for p in _below(folder) if not _is_output(p, out)), key=os.fsencode)
     if kind in FOLDER_KINDS:
-        return folders.members_of(folder)
-    paths = sorted(_below(folder), key=os.fsencode)
+        return folders.units_of(folder, [os.path.relpath(p, folder) for p in paths], _name(folder))
     if kind != "auto":
-        return _of_files(paths, kind, folder)
-    known = {path: found for path in paths if (found := _kind_of(path)) is not None}
-    if not known:
-        return folders.members_of(folder)
-    made = _of_kinds({p: k for p, k in known.items() if k != "zip"}, folder)
+        visible = [path for path in paths if not _is_hidden(path, folder)]
+        return _of_files([p for p in visible if os.path.isfile(p) or files.is_remote(p)], kind,
+                         folder)  # fmt: skip
+    made: list[SourceFile] = []
+    if arrow_tables.is_dataset(folder) and (made := arrow_tables.members_of(folder)):
+        taken = {os.path.normpath(one.path) for one in made}
+        paths = [path for path in paths if os.path.normpath(path) not in taken]
+    known = {
+        path: found
+        for path in paths
+        if not _is_hidden(path, folder) and (found := _kind_of(path)) is not None
+    }
+    made += _of_kinds({p: k for p, k in known.items() if k != "zip"}, folder)
     made += _of_pages([path for path in known if known[path] == "zip"])
     others = [os.path.relpath(path, folder) for path in paths if path not in known]
-    if any(folders.form_of(path) for path in others):
+    if others:
         made += folders.units_of(folder, others, _name(folder))
     return made
+
+
+def _is_hidden(path: str, folder: str) -> bool:
+    return any(part.startswith(".") for part in os.path.relpath(path, folder).split(os.sep))
+
+
+def _is_output(path: str, out: str) -> bool:
+    """Whether it is what an earlier run wrote, as where --out lies within the source."""
+    if files.is_remote(path):
+        return False
+    below = os.path.abspath(out) + os.sep
+    whole = os.path.abspath(path)
+    if not whole.startswith(below):
+        return False
+    first = whole[len(below) :].split(os.sep)[0]
+    return first in ("documents", "records", "quarantine", FOLDER, "extraction.json")
 
 
 def _of_files(paths: Sequence[str], kind: str, folder: str | None = None) -> list[SourceFile]:
@@ -176,13 +212,16 @@ def _of_kinds(kinds: dict[str, str], folder: str | None) -> list[SourceFile]:
 
 def _kind_of(path: str) -> str | None:
     """A kind of READERS, or "zip"; None for pages, texts, and what is not known."""
-    if folders.form_of(path):
+    if folders.form_of(path) or not (files.is_remote(path) or os.path.isfile(path)):
         return None
     head = _head(path)
     for test in _TESTS:
         if test.holds(path, head):
             return test.kind
-    return "zip" if folders.is_zip(path, head) else None
+    if folders.is_zip(path, head):
+        return "zip"
+    # A table that does not begin as it should is broken, not of no kind.
+    return next((kind for kind, names in _BY_NAME.items() if names.search(path)), None)
 
 
 def _head(path: str) -> bytes:
@@ -200,25 +239,44 @@ def _head(path: str) -> bytes:
 
 
 def _below(folder: str) -> Iterator[str]:
-    """Files below a folder, hidden ones and those of `.git` left out; links are not followed."""
+    """Files below a folder, and links to folders, which are not followed; none of a `.git`."""
     if files.is_remote(folder):
         yield from files.expand(f"{folder.rstrip('/')}/**")
         return
     for place, inner, names in os.walk(folder):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        yield from (os.path.join(place, name) for name in names if not name.startswith("."))
+        yield from (os.path.join(place, n) for n in inner if os.path.islink(os.path.join(place, n)))
+        inner[:] = [name for name in inner if name not in (".git", FOLDER)]
+        yield from (os.path.join(place, name) for name in names)
 
 
 def _trees(paths: Sequence[str], folder: str | None) -> list[str]:
     """Names of outputs: paths seen from the folder, or from the deepest that holds all of them,
-    without what tells the format."""
-    if not paths:
-        return []
-    if folder is None:
-        parents = [os.path.dirname(path) for path in paths]
-        folder = parents[0] if len(set(parents)) == 1 else os.path.commonpath(parents)
-    base = folder.rstrip("/") + "/" if folder else ""
-    return [_bare(path.removeprefix(base)) for path in paths]
+    without what tells the format; of paths that have no folder in common, their last parts."""
+    parts = [_parts(path) for path in paths]
+    if folder is not None:
+        n = len(_parts(folder.rstrip("/")))
+    else:
+        parents = [one[:-1] for one in parts]
+        n = len(_common(parents))
+        if not n and len(set(map(tuple, parents))) > 1:
+            parts = [one[-1:] for one in parts]
+    return [_bare("/".join(one[n:])) for one in parts]
+
+
+def _parts(path: str) -> list[str]:
+    """The parts of a path: of a local one its absolute form, of a remote one without the scheme;
+    names that are no Unicode with U+FFFD."""
+    whole = path.partition("://")[2] if files.is_remote(path) else os.path.abspath(path)
+    return os.fsencode(whole).decode("utf-8", "replace").strip("/").split("/")
+
+
+def _common(some: Sequence[Sequence[str]]) -> list[str]:
+    common: list[str] = []
+    for column in zip(*some, strict=False):
+        if len(set(column)) > 1:
+            break
+        common.append(column[0])
+    return common
 
 
 def _bare(name: str) -> str:

@@ -45,8 +45,8 @@ class Stream:
         return self._blocks
 
     def read(self) -> bytes:
-        """The next block; b"" at the end, or before a fault."""
-        return next(self._blocks, b"")
+        """The next block; b"" at the end, or where a fault is."""
+        return next((block for block in self._blocks if block), b"")
 
     def close(self) -> None:
         self._raw.close()
@@ -63,15 +63,15 @@ class Stream:
         for block in self._stored():
             waiting = block
             while waiting:
-                if not began and not waiting.strip(b"\0"):
-                    break  # padding of tapes and blocks
+                if not began and not (waiting := waiting.lstrip(b"\0\r\n")):
+                    break  # padding of tapes and blocks, and what some writers put between members
                 began = True
                 before = member.copy()
                 try:
                     given = member.decompress(waiting, MOST_AT_ONCE)
                 except zlib.error as error:
-                    yield _until_fault(before, waiting)
                     self.fault = f"broken gzip: {error}"
+                    yield _until_fault(before, waiting)
                     return
                 if given:
                     yield given

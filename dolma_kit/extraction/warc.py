@@ -15,6 +15,7 @@ import datetime
 import email.utils
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +30,10 @@ STATUSES = (200,)
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 MIME_TYPES = (*HTML_TYPES, "text/plain")
 SCHEMES = ("http", "https", "ftp")
+#: SHA-1, MD5, SHA-256 or SHA-512, in base32 or hexadecimal
+_DIGEST = re.compile(
+    r"[a-z2-7]{32}=*|[a-z2-7]{26}=*|[a-z2-7]{52}=*|[a-z2-7]{103}=*|[0-9a-f]{32,128}"
+)
 AT_ONCE = 32  # pages that taggers see together
 
 
@@ -47,6 +52,7 @@ class Payload(NamedTuple):
     url: str
     headers: dict[str, str]
     http: dict[str, str]
+    kind: str
     status: int | None
     type: str
     charset: str | None
@@ -79,7 +85,7 @@ class Reader:
         self._statuses = set(settings.statuses or STATUSES)
         self._types = set(settings.mime_types or MIME_TYPES)
         self._before = SpanTaggers(settings.pre_taggers, settings.plugin)
-        self._seen: dict[str, int] = {}  # id -> number of its record
+        self._seen: dict[str, tuple[int, bytes]] = {}  # id -> number of its record, payload's SHA-1
 
     def records(self) -> Iterator[Record]:
         waiting: list[Record | _Page] = []
@@ -140,6 +146,10 @@ class Reader:
             fault = f"a body of more than max_record_bytes ({most:,}), decompressed"
             return Record(number, url, fault=fault, raw=body)
         headers = {key.lower(): value for key, value in record.headers.asdict().items()}
+        if "warc-truncated" in headers:
+            notes.append("truncated by the crawler")
+        if "warc-segment-number" in headers:
+            notes.append("a segment of a record")
         http: dict[str, str] = {}
         status: int | None = None
         type_ = headers.get("content-type", "")
@@ -152,24 +162,27 @@ class Reader:
                 notes.append("wrong HTTP Content-Length")
         mime, _, rest = type_.partition(";")
         return Payload(
-            number, raw, url, headers, http, status, mime.strip().lower(), _charset(rest), body,
-            info, tuple(notes),
+            number, raw, url, headers, http, kind, status, mime.strip().lower(), _charset(rest),
+            body, info, tuple(notes),
         )  # fmt: skip
 
     def _page(self, one: Payload) -> Record | _Page:
         """A page with its facts, or why it is none."""
         from dolma_kit.extraction import charsets, elements, page_facts
 
-        kind = one.headers.get("warc-type", "").lower()
-        if (left_out := self._unwanted(one, kind)) is not None:
+        if (left_out := self._unwanted(one, one.kind)) is not None:
             return Record(one.number, one.url, reason=left_out[0], detail=left_out[1])
-        id_ = self._id(one)
-        first = self._seen.setdefault(id_, one.number)
+        id_, odd = self._id(one)
+        digest = hashlib.sha1(one.body).digest()
+        first, other = self._seen.setdefault(id_, (one.number, digest))
         if first != one.number:
-            detail = f"of record {first:,}: {id_}"
-            return Record(one.number, one.url, reason="duplicate", detail=detail)
+            place = f"of record {first:,}: {id_}"
+            if digest != other:
+                fault = f"the id {place}, whose payload is another"
+                return Record(one.number, one.url, fault=fault, raw=one.body)
+            return Record(one.number, one.url, reason="duplicate", detail=place)
         decoded = charsets.decode(one.body, one.charset)
-        notes = (*one.notes, *(["replaced characters"] if decoded.n_replaced else []))
+        notes = (*one.notes, *odd, *(["replaced characters"] if decoded.n_replaced else []))
         metadata = _metadata(one, id_, decoded.charset)
         written = None
         if one.type in HTML_TYPES:
@@ -200,13 +213,16 @@ class Reader:
             return "binary", f"under {one.type}"
         return None
 
-    def _id(self, one: Payload) -> str:
+    def _id(self, one: Payload) -> tuple[str, tuple[str, ...]]:
+        """The id, and a note where the header that has it is missing or no digest."""
+        own = base64.b32encode(hashlib.sha1(one.body).digest()).decode().lower()
         if self._settings.record_ids == "record":
-            return one.headers.get("warc-record-id", "").strip("<>").rpartition(":")[2].lower()
+            told = one.headers.get("warc-record-id", "").strip("<> ").rpartition(":")[2].lower()
+            return (told, ()) if told else (own, ("no WARC-Record-ID",))
         told = one.headers.get("warc-payload-digest", "").rpartition(":")[2].strip().lower()
-        if told:
-            return told
-        return base64.b32encode(hashlib.sha1(one.body).digest()).decode().lower()
+        if _DIGEST.fullmatch(told):
+            return told, ()
+        return own, ("WARC-Payload-Digest is none",) if told else ()
 
     def _finished(self, waiting: list[Record | _Page]) -> Iterator[Record]:
         """Pages as documents, in their order among the others."""
@@ -224,12 +240,15 @@ class Reader:
         one, settings = page.payload, self._settings
         if settings.skip_no_pre_taggers and self._before and not attributes:
             return Record(one.number, one.url, reason="no pre-tagger finds anything")
-        if page.written is None:
-            text = page.html.strip()
-        elif settings.extractor == "resiliparse":
-            text = pages.text_of_page(page.written).strip()
-        else:
-            text = pages.extract_text(page.html, settings.extractor).strip()
+        try:
+            if page.written is None:
+                text = page.html.strip()
+            elif settings.extractor == "resiliparse":
+                text = pages.text_of_page(page.written).strip()
+            else:
+                text = pages.extract_text(page.html, settings.extractor).strip()
+        except DolmaKitError as error:
+            return Record(one.number, one.url, fault=str(error), raw=one.body)
         metadata = page.metadata
         if settings.store_html:
             metadata["html"] = page.html

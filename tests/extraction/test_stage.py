@@ -6,10 +6,13 @@ import base64
 import gzip
 import hashlib
 import json
+import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -239,6 +242,103 @@ def test_an_id_twice_is_an_error_with_both_places(tmp_path: Path) -> None:
     write(tmp_path / "in/b.jsonl", b'{"text": "b", "id": "y"}\n{"text": "c", "id": "x"}\n')
     with pytest.raises(VerificationError, match=r"the id 'x' is that of a:1 and of b:2"):
         extract(tmp_path / "in", out=tmp_path / "out")
+
+
+def test_a_page_whose_depth_is_seen_after_parsing(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.warc",
+        warc("response", "http://e.org/deep", http(b"<div>" * 5000 + b"deep")),
+        warc("response", "http://e.org/fine", http(page("F", TEXT))),
+    )
+    said = extract(path, out=tmp_path / "out", on_error="quarantine")
+    assert (said.documents, said.quarantined) == (1, 1)
+
+
+@pytest.mark.parametrize("digest", ["-", "sha1:SAME", "\u00ff junk"])
+def test_what_is_no_digest_is_none(tmp_path: Path, digest: str) -> None:
+    pages = [http(page(str(i), TEXT * i)) for i in (1, 2)]
+    path = write(
+        tmp_path / "a.warc",
+        *(warc("response", f"http://e.org/{i}", one, WARC_Payload_Digest=digest)
+          for i, one in enumerate(pages)),
+    )  # fmt: skip
+    extract(path, out=tmp_path / "out")
+    ids = [one["id"] for one in documents(tmp_path / "out")]
+    assert len(set(ids)) == 2
+    assert all(len(id_) == 32 for id_ in ids)
+
+
+def test_an_id_of_two_payloads_is_a_fault(tmp_path: Path) -> None:
+    digest = base64.b32encode(bytes(20)).decode()
+    path = write(
+        tmp_path / "a.warc",
+        *(warc("response", f"http://e.org/{i}", http(page(str(i), TEXT)),
+               WARC_Payload_Digest=f"sha1:{digest}") for i in range(2)),
+    )  # fmt: skip
+    said = extract(path, out=tmp_path / "out", on_error="quarantine")
+    assert (said.documents, said.quarantined) == (1, 1)
+    assert "whose payload is another" in records(tmp_path / "out")[1]["reason"]
+
+
+def test_a_record_without_an_id_has_its_digest(tmp_path: Path) -> None:
+    blocks = [http(page(str(i), TEXT)) for i in range(2)]
+    parts = [warc("response", f"http://e.org/{i}", one) for i, one in enumerate(blocks)]
+    parts = [re.sub(rb"WARC-Record-ID: .*\r\n", b"", part) for part in parts]
+    extract(write(tmp_path / "a.warc", *parts), out=tmp_path / "out", record_ids="record")
+    assert [len(one["id"]) for one in documents(tmp_path / "out")] == [32, 32]
+    assert records(tmp_path / "out")[0]["notes"] == ["no WARC-Record-ID"]
+
+
+def test_nothing_in_a_folder_is_passed_over(tmp_path: Path) -> None:
+    """What is of no kind, broken, hidden or no file has a row, and hangs or ends nothing."""
+    folder = tmp_path / "in"
+    write(folder / "a.jsonl", b'{"text": "a", "id": 1}\n')
+    write(folder / "lie.jsonl", b"<html>")
+    write(folder / "broken.parquet", b"PAR")
+    write(folder / "y.pdf", b"%PDF-1.4\0\0")
+    write(folder / ".part.jsonl", b'{"text": "h", "id": 2}\n')
+    write(folder / "sub/one.html", page("One", TEXT))
+    (folder / "gone.csv").symlink_to("nowhere")
+    (folder / "loop").symlink_to("..")
+    os.mkfifo(folder / "pipe.csv")
+    said = extract(folder, out=tmp_path / "out", on_error="quarantine")
+    rows = {row["name"]: (row["outcome"], row["reason"]) for row in records(tmp_path / "out")}
+    assert rows["y.pdf"] == ("filtered", "binary")
+    assert rows[".part.jsonl"] == ("filtered", "hidden")
+    assert rows["sub/one.html"] == ("document", None)
+    assert {rows[name][0] for name in ("gone.csv", "loop", "pipe.csv")} <= {"filtered", "failed"}
+    assert said.documents == 2
+    told = json.loads((tmp_path / "out/extraction.json").read_text())["records"]
+    assert told["failed"] == 2  # the page and the table that are none
+
+
+def test_a_table_of_a_dataset_does_not_hide_others(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(pa.table({"text": ["one", "two"]}), folder / "train-00000-of-00001.parquet")
+    write(folder / "more.jsonl", b'{"text": "a", "id": 1}\n')
+    write(folder / "page.html", page("P", TEXT))
+    (folder / "state.json").write_text("{}")
+    assert extract(folder, out=tmp_path / "out", on_error="quarantine").documents == 4
+
+
+def test_out_within_the_source(tmp_path: Path) -> None:
+    """Its own outputs are no source."""
+    write(tmp_path / "a.jsonl", b'{"text": "a", "id": 1}\n')
+    assert extract(tmp_path, out=tmp_path).documents == 1
+    assert extract(tmp_path, out=tmp_path).units_skipped > 0
+
+
+def test_paths_as_one_gives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a/x.jsonl", b'{"text": "a", "id": 1}\n')
+    write(tmp_path / "b/y.jsonl", b'{"text": "b", "id": 2}\n')
+    os.rename(write(tmp_path / "b/z.jsonl", b'{"text": "c", "id": 3}\n'),
+              os.path.join(os.fsencode(tmp_path), b"b/\xe9.jsonl"))  # fmt: skip
+    extract(Path("a/x.jsonl"), tmp_path / "b/y.jsonl", out=tmp_path / "out")
+    assert [row["file"] for row in records(tmp_path / "out")] == ["a/x", "b/y"]
+    extract(Path("b"), out=tmp_path / "other")
+    assert sorted(row["file"] for row in records(tmp_path / "other")) == ["y", "\ufffd"]
 
 
 def test_the_first_documents(crawl: Path, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def test_gzip_gives_all_before_the_fault(tmp_path: Path) -> None:
 def test_padding_after_gzip_is_none(tmp_path: Path) -> None:
     (tmp_path / "f.gz").write_bytes(gzip.compress(TEXT) + bytes(1000))
     assert read(tmp_path / "f.gz") == (TEXT, None)
+    (tmp_path / "f.gz").write_bytes(gzip.compress(TEXT) + b"\r\n" + gzip.compress(TEXT))
+    assert read(tmp_path / "f.gz") == (TEXT + TEXT, None)
     (tmp_path / "f.gz").write_bytes(gzip.compress(TEXT) + b"no gzip")
     data, fault = read(tmp_path / "f.gz")
     assert data == TEXT

@@ -121,3 +121,23 @@ def test_a_header_without_end_costs_its_reading(tmp_path: Path) -> None:
     assert found[-1].block == b"b"
     assert len(found) == 2
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("damage", ["header", "inside", "tail", "all", "plain"])
+def test_a_broken_gzip_is_told_wherever_it_breaks(tmp_path: Path, damage: str) -> None:
+    """A block that gives nothing is no end."""
+    members = [gzip.compress(record(b"%d " % i * 300)) for i in range(20)]
+    if damage == "header":
+        members[4] = b"\0" + members[4][1:]
+    elif damage == "inside":
+        members[4] = members[4][:12] + b"\xff" * 10 + members[4][22:]
+    elif damage == "tail":
+        members.append(b"no gzip")
+    elif damage == "plain":
+        members = [record(b"x")]
+    data = bytes(range(200, 256)) if damage == "all" else b"".join(members)
+    found = cut(data, tmp_path, ".warc.gz")
+    assert found[-1].fault is not None
+    assert "broken gzip" in found[-1].fault
+    whole = {"header": 4, "inside": 4, "tail": 20, "all": 0, "plain": 0}[damage]
+    assert sum(one.fault is None for one in found) == whole
