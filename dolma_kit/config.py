@@ -816,6 +816,12 @@ class Extract(Options, frozen=True, kw_only=True):
         list[str],
         Meta(description="Of WARC: types that are taken (default: HTML, XHTML, plain text)."),
     ] = []
+    min_body_bytes: Annotated[
+        Count | None, Meta(description="Of WARC: bodies of fewer bytes are left out.")
+    ] = None
+    max_body_bytes: Annotated[
+        Count | None, Meta(description="Of WARC: bodies of more bytes are left out.")
+    ] = None
     min_characters: Annotated[Count, Meta(description="Of a text; shorter ones are left out.")] = 1
     max_record_bytes: Annotated[
         Count, Meta(description="Of a record, decompressed; larger ones are faults.")

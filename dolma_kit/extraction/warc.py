@@ -209,13 +209,17 @@ class Reader:
             return "type", one.type or "none"
         if not one.body.strip():
             return "empty body", ""
+        least, most = self._settings.min_body_bytes, self._settings.max_body_bytes
+        n = len(one.body)
+        if (least is not None and n < least) or (most is not None and n > most):
+            return "size", f"{n:,} bytes"
         if charsets.is_binary(one.body):
             return "binary", f"under {one.type}"
         return None
 
     def _id(self, one: Payload) -> tuple[str, tuple[str, ...]]:
         """The id, and a note where the header that has it is missing or no digest."""
-        own = base64.b32encode(hashlib.sha1(one.body).digest()).decode().lower()
+        own = _digest_of(one.body).rpartition(":")[2].lower()
         if self._settings.record_ids == "record":
             told = one.headers.get("warc-record-id", "").strip("<> ").rpartition(":")[2].lower()
             return (told, ()) if told else (own, ("no WARC-Record-ID",))
@@ -317,9 +321,15 @@ def _metadata(one: Payload, id_: str, charset: str) -> dict[str, Any]:
         "uncompressed_offset": one.record.offset,
         "domain": addresses.domain_of(one.url),
         "status": one.status,
+        "payload_digest": one.headers.get("warc-payload-digest") or _digest_of(one.body),
         "record_id": one.headers.get("warc-record-id", "").strip("<>"),
         "charset": charset,
     }
+
+
+def _digest_of(body: bytes) -> str:
+    """As WARC-Payload-Digest tells it."""
+    return f"sha1:{base64.b32encode(hashlib.sha1(body).digest()).decode()}"
 
 
 def _date(text: str | None) -> str | None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,9 @@ import dolma_kit as package
 from dolma_kit.errors import ConfigError, DataError, VerificationError
 from dolma_kit.ledger import FOLDER
 from tests.conftest import RunCommand
+
+if TYPE_CHECKING:
+    from dolma_kit.execute.ray import RayEngine
 
 PAGE = b"<html><head><title>%s</title></head><body><main><p>%s</p></main></body></html>"
 MIT = b'<a rel="license" href="https://creativecommons.org/licenses/by-sa/4.0/">licence</a>'
@@ -75,7 +78,7 @@ def outcomes(out: Path) -> list[tuple[str, str | None]]:
 
 
 def extract(*sources: Path, out: Path, **keys: Any) -> Any:
-    keys = {"workers": 1, "quiet": True, **keys}
+    keys = {"quiet": True, **keys} if "engine" in keys else {"workers": 1, "quiet": True, **keys}
     return package.extract(sources=[str(one) for one in sources], out=str(out), **keys)
 
 
@@ -167,6 +170,19 @@ def test_workers_move_no_byte(crawl: Path, tmp_path: Path) -> None:
     assert {"documents/b.jsonl.gz", "records/c.parquet", "extraction.json"} <= made["x"].keys()
 
 
+def test_on_ray(crawl: Path, tmp_path: Path, ray_cluster: RayEngine) -> None:
+    write(tmp_path / "in/b.jsonl", b'{"body": "a text", "id": 7}\n{"body": "other", "id": 8}\n')
+    extract(tmp_path / "in", out=tmp_path / "x/out", on_error="quarantine")
+    said = extract(
+        tmp_path / "in", out=tmp_path / "y/out", on_error="quarantine", engine=ray_cluster
+    )
+    assert said.engine == "ray"
+    for path in (tmp_path / "x/out").rglob("*"):
+        if path.is_file() and FOLDER not in path.parts:
+            other = tmp_path / "y/out" / path.relative_to(tmp_path / "x/out")
+            assert other.read_bytes() == path.read_bytes()
+
+
 def test_again_does_nothing_and_another_config_is_refused(crawl: Path, tmp_path: Path) -> None:
     extract(crawl, out=tmp_path / "out", on_error="quarantine")
     assert extract(crawl, out=tmp_path / "out", on_error="quarantine").units_skipped > 0
@@ -218,6 +234,21 @@ def test_wet(tmp_path: Path) -> None:
     extract(path, out=tmp_path / "out")
     (one,) = documents(tmp_path / "out")
     assert (one["text"], one["metadata"]["url"]) == ("ein Täxt\nmehr", "e.org")
+
+
+def test_filters(crawl: Path, tmp_path: Path) -> None:
+    """By status, type and size; what they leave out says why."""
+    keys = {"on_error": "quarantine", "record_ids": "record"}
+    extract(crawl, out=tmp_path / "a", statuses=[404], min_body_bytes=2, **keys)
+    assert ("filtered", "size") in outcomes(tmp_path / "a")
+    assert documents(tmp_path / "a") == []
+    extract(crawl, out=tmp_path / "b", statuses=[200, 404], **keys)
+    assert "http://e.org/gone" in [one["metadata"]["warc_url"] for one in documents(tmp_path / "b")]
+    extract(crawl, out=tmp_path / "c", max_body_bytes=700, mime_types=["text/html"], **keys)
+    sizes = [row for row in records(tmp_path / "c") if row["reason"] == "size"]
+    assert len(sizes) == 2
+    for one in documents(tmp_path / "b"):
+        assert one["metadata"]["payload_digest"].startswith("sha1:")
 
 
 def test_taggers_look_before_and_after(crawl: Path, tmp_path: Path) -> None:
