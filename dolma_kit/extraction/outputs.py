@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,22 @@ def schema() -> pa.Schema:
     )  # fmt: skip
 
 
+class Paths(NamedTuple):
+    """The files that a unit may write."""
+
+    documents: str
+    records: str
+    aside: str
+
+
+def paths_of(out: str, tree: str, compression: str) -> Paths:
+    return Paths(
+        documents=os.path.join(out, "documents", tree + SUFFIXES[compression]),
+        records=os.path.join(out, "records", f"{tree}.parquet"),
+        aside=os.path.join(out, "quarantine", "extract", f"{tree}.jsonl"),
+    )
+
+
 class Outputs:
     """Takes the records of the sources of one unit and writes them; use it as a context manager.
 
@@ -53,11 +69,9 @@ class Outputs:
     """
 
     def __init__(self, out: str, tree: str, compression: str, *, set_aside: bool) -> None:
-        self.documents = os.path.join(out, "documents", tree + SUFFIXES[compression])
-        self.records = os.path.join(out, "records", f"{tree}.parquet")
+        self.documents, self.records, aside = paths_of(out, tree, compression)
         self._compression = compression
         self._set_aside = set_aside
-        aside = os.path.join(out, "quarantine", "extract", f"{tree}.jsonl")
         self._aside = quarantine.Aside(aside, tree)
         self._stack = contextlib.ExitStack()
         self._lines: list[bytes] = []

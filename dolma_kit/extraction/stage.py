@@ -1,12 +1,11 @@
 """The stage `extract`: sources in, documents in Dolma's form out; each unit streams its files.
 
 A last phase looks at the ids of all files, and writes `OUT/extraction.json`: what became of how
-many records, by kind of source and reason.
+many records, by outcome and, of those left out, by reason.
 """
 
 from __future__ import annotations
 
-import functools
 import glob
 import importlib
 import os
@@ -24,7 +23,7 @@ from dolma_kit.execute import progress as reporting
 from dolma_kit.extraction import clashes, git_trees
 from dolma_kit.extraction.clashes import CheckTask
 from dolma_kit.extraction.listing import READERS, source_files
-from dolma_kit.extraction.outputs import SUFFIXES, Outputs, row_of
+from dolma_kit.extraction.outputs import SUFFIXES, Outputs, paths_of, row_of
 from dolma_kit.extraction.records import Record, SourceFile
 from dolma_kit.extraction.span_taggers import SpanTaggers
 from dolma_kit.ledger import Result
@@ -42,14 +41,6 @@ class ExtractTask:
     settings: Extract
     tree: str
     limit: int | None
-
-
-@dataclass(frozen=True)
-class EndTask:
-    """What the last phase looks at and writes."""
-
-    check: CheckTask
-    counts: tuple[str, ...]
 
 
 def extract(
@@ -83,30 +74,29 @@ def plan(settings: Extract) -> Plan:
         groups = [(found[0].tree, tuple(found))]
     units, records = [], []
     for tree, sources in groups:
-        stem = os.path.join(settings.out, "documents", tree)
-        record_path = os.path.join(settings.out, "records", f"{tree}.parquet")
-        aside = os.path.join(settings.out, "quarantine", "extract", f"{tree}.jsonl")
-        output = stem + SUFFIXES[settings.compression]
+        written = paths_of(settings.out, tree, settings.compression)
+        stem = written.documents.removesuffix(SUFFIXES[settings.compression])
+        inputs = tuple(path for one in sources for path in inputs_of(one))
         units.append(
             Unit(
                 name=f"reading {tree}",
                 task=ExtractTask(sources, settings, tree, settings.limit),
-                inputs=tuple(path for one in sources for path in inputs_of(one)),
+                inputs=inputs,
                 folder=settings.out,
-                n_bytes=sum(_size(path) for one in sources for path in inputs_of(one)),
-                claims=tuple(map(glob.escape, (output, record_path, aside))),
+                n_bytes=sum(map(_size, inputs)),
+                claims=tuple(map(glob.escape, written)),
                 rivals=tuple(
                     glob.escape(stem + suffix)
                     for suffix in (*SUFFIXES.values(), ".jsonl", ".parquet")
-                    if stem + suffix != output
+                    if stem + suffix != written.documents
                 ),
             )
         )
-        records.append(record_path)
+        records.append(written.records)
     summed = os.path.join(settings.out, NAME)
     end = Unit(
         name="checking ids",
-        task=EndTask(CheckTask(tuple(records), summed), tuple(records)),
+        task=CheckTask(tuple(records), summed),
         inputs=tuple(dict.fromkeys(path for unit in units for path in unit.inputs)),
         folder=settings.out,
         claims=(glob.escape(summed),),
@@ -181,7 +171,8 @@ def read(task: ExtractTask) -> Result:
         for one in task.sources:
             module, _ = READERS[one.kind]
             reader = importlib.import_module(f"dolma_kit.extraction.{module}")
-            bytes_in += sum(_size(path) for path in inputs_of(one))
+            n_bytes = sum(map(_size, inputs_of(one)))
+            bytes_in += n_bytes
             pending: list[Record] = []
             for record in reader.read(one, settings):
                 pending.append(record)
@@ -191,7 +182,7 @@ def read(task: ExtractTask) -> Result:
                 if task.limit is not None and outputs.n_documents >= task.limit:
                     break
             _write(outputs, one, pending, settings, source, after, task.limit)
-            reporting.advance(0, sum(_size(path) for path in inputs_of(one)))
+            reporting.advance(0, n_bytes)
             if task.limit is not None and outputs.n_documents >= task.limit:
                 break
     return outputs.result(bytes_in)
@@ -238,13 +229,13 @@ def _judged(one: Record, settings: Extract, has_taggers: bool, found: dict[str, 
     return one
 
 
-def finish(task: EndTask) -> Result:
+def finish(task: CheckTask) -> Result:
     """Check the ids of all files, and tell what became of all records."""
-    clashes.check(task.check)
-    with files.write_atomically(task.check.output) as stream:
-        data = msgspec.json.encode({"version": 1, "records": _told(task.counts)})
+    clashes.check(task)
+    with files.write_atomically(task.output) as stream:
+        data = msgspec.json.encode({"version": 1, "records": _told(task.records)})
         stream.write(msgspec.json.format(data, indent=2) + b"\n")
-    return Result(outputs=[task.check.output], bytes_out=files.size(task.check.output))
+    return Result(outputs=[task.output], bytes_out=files.size(task.output))
 
 
 def _told(paths: Sequence[str]) -> dict[str, Any]:
@@ -278,7 +269,6 @@ def inputs_of(source: SourceFile) -> Iterator[str]:
     yield from [path for path in found if os.path.isfile(path)] or [source.path]
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def _size(path: str) -> int:
     return files.size(path) if not os.path.isdir(path) else 0
 
