@@ -184,7 +184,7 @@ def _record(
         return faulty(number, name, content.fault, data)
     if content.reason is not None:
         return Record(number, name, reason=content.reason, detail=content.detail)
-    if any(part.startswith(".") and part not in (".", "..") for part in member.split("/")):
+    if is_hidden(member):
         return Record(number, name, reason="hidden", detail="its name begins with a dot")
     if _ARCHIVES.search(member) or data.startswith(_ARCHIVE_MAGIC):
         return Record(number, name, reason="archive", detail="what is in it is not looked at")
@@ -346,3 +346,8 @@ def _stored(path: str, member: str, size: int, max_bytes: int, unwanted: bool) -
         return Content(b"".join(pieces), fault=stream.fault)
     finally:
         stream.close()
+
+
+def is_hidden(member: str) -> bool:
+    """Whether it or a folder above it has a name with a dot in front."""
+    return any(part.startswith(".") and part not in (".", "..") for part in member.split("/"))

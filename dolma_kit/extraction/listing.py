@@ -112,8 +112,8 @@ def _in_folder(folder: str, kind: str, out: str) -> list[SourceFile]:
         return folders.units_of(folder, [os.path.relpath(p, folder) for p in paths], _name(folder))
     if kind != "auto":
         visible = [path for path in paths if not _is_hidden(path, folder)]
-        return _of_files([p for p in visible if os.path.isfile(p) or files.is_remote(p)], kind,
-                         folder)  # fmt: skip
+        readable = [path for path in visible if os.path.isfile(path) or files.is_remote(path)]
+        return _of_files(readable, kind, folder)
     made: list[SourceFile] = []
     if arrow_tables.is_dataset(folder) and (made := arrow_tables.members_of(folder)):
         taken = {os.path.normpath(one.path) for one in made}
@@ -132,7 +132,7 @@ def _in_folder(folder: str, kind: str, out: str) -> list[SourceFile]:
 
 
 def _is_hidden(path: str, folder: str) -> bool:
-    return any(part.startswith(".") for part in os.path.relpath(path, folder).split(os.sep))
+    return folders.is_hidden(os.path.relpath(path, folder).replace(os.sep, "/"))
 
 
 def _is_output(path: str, out: str) -> bool:
